@@ -1,0 +1,20 @@
+"""rlcourse: deep reinforcement learning in PyTorch, to be run, read and done.
+
+    from rlcourse import ppo
+    agent = ppo.train(ppo.Config(env="CartPole-v1"))
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+ALGOS = ("vpg", "ppo")
+
+
+def __getattr__(name: str):
+    if name in ALGOS:  # imported at first use, so that `import rlcourse` loads nothing heavy
+        return import_module(f"rlcourse.algos.{name}")
+    raise AttributeError(f"module 'rlcourse' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *ALGOS])

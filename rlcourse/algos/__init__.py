@@ -1,0 +1,1 @@
+"""VPG and PPO: one file each, the equations visible in it."""

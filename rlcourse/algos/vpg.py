@@ -1,0 +1,231 @@
+"""Vanilla policy gradient with a learned baseline (Williams 1992; Sutton et al. 2000, with the advantages of Schulman et al. 2016, arXiv:1506.02438).
+
+The derivation is docs/algorithms/vpg.md, whose equations these are:
+
+    Eq. 1   δ_t = r_t + γ (1 − d_t) V(s'_t) − V(s_t)                d: s' is terminal
+    Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
+    Eq. 3   R_t = A_t + V(s_t)
+    Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
+    Eq. 5   J(θ) = E[log π_θ(a|s) Â]                                ∇J is the policy gradient where π_θ acted
+    Eq. 6   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+
+    python -m rlcourse.run vpg --env CartPole-v1 --seed 1
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, Normal
+
+from rlcourse.utils import mpi
+from rlcourse.utils.envs import Envs
+from rlcourse.utils.nets import Normaliser, flat, mlp
+from rlcourse.utils.optim import adam, descend
+from rlcourse.utils.run import Run
+
+
+# ------------------------------------------------------------------------ hyper-parameters
+
+
+@dataclass(frozen=True)
+class Config:
+    env: str                             # Gymnasium id, or module:id
+    seed: int = 0                        # of everything that is drawn
+    epochs: int = 100                    # K, rounds of collecting and learning
+    num_envs: int = 8                    # N, environments stepped side by side
+    horizon: int = 256                   # T, steps of each environment in an epoch
+    gamma: float = 0.99                  # γ of Eq. 1, discount
+    lam: float = 0.95                    # λ of Eq. 2
+    clip: float = 0.2                    # ε of Eq. 6
+    entropy: float = 0.0                 # β of Eq. 6, bonus for staying random
+    max_kl: float = 0.03                 # an update ends once Eq. 7 is above this
+    lr: float = 3e-4                     # η of Eq. 9, learning rate
+    lr_end: float = 1.0                  # ζ of Eq. 9, share of η left at the end; 1 keeps it constant
+    passes: int = 10                     # times that an update uses each step
+    minibatch: int = 64                  # steps behind one gradient
+    max_norm: float = 0.5                # longer gradients are scaled down to this
+    norm_obs: bool = True                # show the networks observations of mean 0 and std 1
+    norm_ret: bool = True                # let V learn returns of mean 0 and std 1
+    hidden: tuple[int, ...] = (64, 64)   # sizes of the hidden layers
+    activation: str = "tanh"             # between the layers: tanh, relu, elu, gelu or silu
+
+
+# ------------------------------------------------------------------------ data
+
+
+class Batch(NamedTuple):
+    obs: Tensor       # s               (B, obs_dim)
+    act: Tensor       # a               (B, act_dim), or (B,) if discrete
+    logp_old: Tensor  # log π_old(a|s)  (B,)
+    adv: Tensor       # Â               (B,)
+    ret: Tensor       # R               (B,)
+
+
+# ------------------------------------------------------------------------ networks
+
+
+class Gaussian(nn.Module):
+    """π(·|s) over a Box of actions: independent normals, each with a standard deviation of its own."""
+
+    def __init__(self, norm, act_space, cfg):
+        super().__init__()
+        self.norm = norm
+        self.mu = mlp([norm.dim, *cfg.hidden, *act_space.shape], cfg.activation, gain=0.01)
+        self.log_std = nn.Parameter(torch.full(act_space.shape, -0.5))
+
+    def forward(self, obs):
+        return Independent(Normal(self.mu(self.norm(obs)), self.log_std.exp()), 1)
+
+
+class Softmax(nn.Module):
+    """π(·|s) over a Discrete set of actions."""
+
+    def __init__(self, norm, act_space, cfg):
+        super().__init__()
+        self.norm = norm
+        self.logits = mlp([norm.dim, *cfg.hidden, int(act_space.n)], cfg.activation, gain=0.01)
+
+    def forward(self, obs):
+        return Categorical(logits=self.logits(self.norm(obs)))
+
+
+class Value(nn.Module):
+    """V(s): the network learns normalised returns, V is in the units of the rewards."""
+
+    def __init__(self, norm, cfg):
+        super().__init__()
+        self.norm = norm
+        self.net = mlp([norm.dim, *cfg.hidden, 1], cfg.activation)
+        self.ret = Normaliser(1, cfg.norm_ret)
+
+    def forward(self, obs):
+        return self.ret.restore(self.net(self.norm(obs)).squeeze(-1))
+
+
+# ------------------------------------------------------------------------ equations
+
+
+def gae(rew, val, next_val, term, done, gamma, lam):
+    """Advantages and returns of a rollout; every argument and result is (T, N)."""
+    delta = rew + gamma * (1 - term) * next_val - val                            # Eq. 1
+    adv, carry = torch.zeros_like(delta), 0.0
+    for t in reversed(range(len(delta))):
+        adv[t] = carry = delta[t] + gamma * lam * (1 - done[t]) * carry          # Eq. 2
+    return adv, adv + val                                                        # Eq. 3
+
+
+def standardise(adv):
+    """Advantages of mean 0 and standard deviation 1; constant ones become 0."""
+    mean, std = mpi.moments(adv)  # over all processes
+    return (adv - mean) / (std + 1e-8)                                           # Eq. 4
+
+
+def loss_pi(pi, b, clip, beta):
+    """−J of the clipped objective, and how far π has moved from where the data came from."""
+    dist = pi(b.obs)
+    log_ratio = dist.log_prob(b.act) - b.logp_old
+    ratio = log_ratio.exp()                                                      # Eq. 5
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    surrogate = torch.min(ratio * b.adv, clipped * b.adv)
+    objective = surrogate.mean() + beta * dist.entropy().mean()                  # Eq. 6
+    kl = (ratio - 1 - log_ratio).mean()                                          # Eq. 7
+    return -objective, kl.detach()
+
+
+def loss_v(v, b):
+    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 8
+
+
+# ------------------------------------------------------------------------ algorithm
+
+
+class Agent(nn.Module):
+    """Everything that learns, and one round of learning."""
+
+    def __init__(self, obs_dim, act_space, cfg):
+        super().__init__()
+        norm = Normaliser(obs_dim, cfg.norm_obs)
+        Policy = Gaussian if isinstance(act_space, Box) else Softmax
+        self.pi = flat(Policy(norm, act_space, cfg))
+        self.v = flat(Value(norm, cfg))
+        self.opt_pi = adam(self.pi, cfg.lr, eps=1e-5)  # a larger ε calms steps along tiny gradients
+        self.opt_v = adam(self.v, cfg.lr, eps=1e-5)
+
+    def act(self, obs):
+        """What evaluation plays: the most likely action."""
+        return self.pi(obs).mode
+
+    def update(self, data, cfg):
+        """Several passes over the data in minibatches, ended early once π has moved far."""
+        fit = explained(self.v, data)  # before V has seen these returns
+        self.v.ret.update(data.ret)
+        norms = []
+        for b in minibatches(data, cfg):
+            lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
+            if mpi.mean(kl) > cfg.max_kl:  # the mean, so that all processes stop together
+                break
+            norms.append(descend(self.opt_pi, lpi, cfg.max_norm))
+            descend(self.opt_v, loss_v(self.v, b), cfg.max_norm)
+
+        metrics = measure(self, data, cfg)
+        self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
+        return metrics | dict(VarExplained=fit, GradNorm=sum(norms) / len(norms), GradSteps=len(norms))
+
+
+def minibatches(data, cfg):
+    """Every pass deals all the data out in a new order."""
+    for _ in range(cfg.passes):
+        order = torch.randperm(len(data.obs))
+        yield from map(Batch, *(x[order].split(cfg.minibatch) for x in data))
+
+
+@torch.no_grad()
+def explained(v, b):
+    """The share of the returns' variance that V predicts: 1 at best, 0 for a constant."""
+    return 1 - (b.ret - v(b.obs)).var() / b.ret.var()
+
+
+@torch.no_grad()
+def measure(agent, b, cfg):
+    """Where an update ended, over all its data."""
+    lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
+    dist = agent.pi(b.obs)
+    ratio = (dist.log_prob(b.act) - b.logp_old).exp()
+    clipped = ((ratio - 1).abs() > cfg.clip).float().mean()
+    return dict(LossPi=lpi, LossV=loss_v(agent.v, b), KL=kl, Entropy=dist.entropy().mean(), ClipFrac=clipped)
+
+
+@torch.no_grad()
+def collect(envs, agent, cfg):
+    """T steps of π in each of N environments, as one batch of T·N steps."""
+    steps = []
+    obs = envs.reset_done()
+    for _ in range(cfg.horizon):
+        act = agent.pi(obs).sample()
+        next_obs, rew, term, done = envs.step(act)
+        steps.append((obs, act, rew, next_obs, term, done))
+        obs = envs.reset_done()
+
+    obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
+    adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)
+    logp_old = agent.pi(obs).log_prob(act)
+    rows = (obs, act, logp_old, standardise(adv), ret)
+    return Batch(*(x.flatten(0, 1) for x in rows))                               # (T·N, ...)
+
+
+def train(cfg, run=None):
+    """Train an agent; nothing is written unless `run` has a folder."""
+    run = run or Run(cfg)  # seeds, folder, log, checkpoints, evaluation: all that is not mathematics
+    cfg = mpi.divide(cfg)  # environments and minibatches are shared out over the processes
+    envs = Envs(cfg, run.settings)
+    with run.device:
+        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+
+    for epoch in run.epochs(agent, envs):  # continues where an interrupted run stopped
+        agent.opt_pi.lr = agent.opt_v.lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)  # Eq. 9
+        data = collect(envs, agent, cfg)
+        run.store(**agent.update(data, cfg))
+    return agent

@@ -1,0 +1,1 @@
+"""All that is not mathematics: environments, networks, optimisers, MPI, logging, saving, plotting."""

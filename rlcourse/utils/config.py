@@ -1,0 +1,197 @@
+"""Typed configuration: what a run needs beside its algorithm's Config, and the checks of both.
+
+An algorithm's `Config` and the `Settings` below are plain frozen dataclasses. The comment behind a
+field is its help text, its annotation says how a value is read, RANGES says what is allowed.
+Nothing here evaluates text as code.
+"""
+
+import ast
+import difflib
+import inspect
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+
+class UserError(ValueError):
+    """A mistake of the user's: its one line says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run needs beside the hyper-parameters; alike for all algorithms."""
+
+    exp_name: str = ""  # name of the experiment (default: made of the algorithm, environment and flags)
+    data_dir: str = "data"  # folder of all experiments
+    cpu: int = 1  # MPI processes working on this run; `auto` takes every core
+    threads: int = 1  # torch threads of each process
+    device: str = "cpu"  # cpu, cuda or cuda:N
+    eval_every: int = 10  # epochs between evaluations
+    eval_episodes: int = 20  # episodes of an evaluation, played by the deterministic policy
+    save_every: float = 10.0  # seconds between checkpoints; 0 saves at the end of each epoch
+    max_ep_len: int = 0  # time limit of an episode in steps; 0 keeps the environment's own
+    mpi_timeout: float = 300.0  # seconds that a process waits for the others
+    env_kwargs: dict = field(default_factory=dict)  # key=value ..., passed on to the environment
+
+
+# Fields that may differ between two commands that name the same experiment.
+NOT_COMPARED = {"exp_name", "data_dir", "save_every", "mpi_timeout"}
+
+# Allowed values, alike in all algorithms: (low, high), with "(" or ")" where the end itself is not allowed.
+RANGES = {
+    "seed": "[0, inf)",
+    "epochs": "[1, inf)",
+    "num_envs": "[1, inf)",
+    "horizon": "[1, inf)",
+    "gamma": "[0, 1]",
+    "lam": "[0, 1]",
+    "clip": "(0, inf)",
+    "lr": "(0, inf)",
+    "lr_v": "(0, inf)",
+    "lr_end": "[0, 1]",
+    "passes": "[1, inf)",
+    "minibatch": "[1, inf)",
+    "max_kl": "(0, inf)",
+    "max_norm": "(0, inf)",
+    "entropy": "[0, inf)",
+    "hidden": "[1, inf)",
+    "cpu": "[1, inf)",
+    "threads": "[1, inf)",
+    "eval_every": "[1, inf)",
+    "eval_episodes": "[1, inf)",
+    "save_every": "[0, inf)",
+    "max_ep_len": "[0, inf)",
+    "mpi_timeout": "(0, inf)",
+}
+CHOICES = {"activation": ("tanh", "relu", "elu", "gelu", "silu")}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """' Did you mean X?' for the closest known word, or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {match[0]}?" if match else ""
+
+
+def helps(cls: type) -> dict[str, str]:
+    """The comment behind each field of a dataclass."""
+    found = re.findall(r"^    (\w+): [^#\n]*#[ ]*(.*)$", inspect.getsource(cls), flags=re.MULTILINE)
+    return dict(found)
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+# ---- from text to values
+
+
+def parse(text: str, kind: Any, name: str) -> Any:
+    """A field's value from its text on the command line; `kind` is the field's annotation."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        if kind is int:
+            if text == "auto" and name == "cpu":
+                return cores()
+            return _integer(text)
+        if kind is float:
+            return float(text)
+        if kind is str:
+            return text.lower().removeprefix("torch.nn.") if name in CHOICES else text
+        return tuple(_integer(part) for part in text.strip("[]()").rstrip(",").split(","))
+    except (KeyError, ValueError):
+        what = {bool: "true or false", int: "a whole number", float: "a number"}
+        wanted = what.get(kind, "whole numbers such as 64,64")
+        raise UserError(f"{flag(name)} takes {wanted}, not '{text}'") from None
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)  # 1e6 is a whole number too
+        if number != int(number):
+            raise
+        return int(number)
+
+
+def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
+    """`gravity=9.8 mode=hard` as a dict; values are Python literals, or else text."""
+    result = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not (equals and key.isidentifier()):
+            raise UserError(f"--env-kwargs takes key=value, not '{pair}'")
+        try:
+            result[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            result[key] = text
+    return result
+
+
+# ---- checks
+
+
+def check(cfg: Any) -> None:
+    """Types, ranges and choices of every field of a Config or Settings; UserError names the first fault."""
+    for f in fields(cfg):
+        value, name = getattr(cfg, f.name), flag(f.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        if not _is(value, f.type):
+            kind = getattr(f.type, "__name__", f.type)
+            raise UserError(f"{name} takes {kind}, not {value!r}")
+        for part in parts:
+            if f.name in RANGES and not _inside(part, RANGES[f.name]):
+                raise UserError(f"{name} {value} is out of range: it must lie in {RANGES[f.name]}")
+        if f.name in CHOICES and value not in CHOICES[f.name]:
+            raise UserError(f"{name} {value!r} is unknown: choose from {', '.join(CHOICES[f.name])}")
+
+
+def check_shares(cfg: Any, cpu: int) -> None:
+    """Totals that are divided: over the processes, and an epoch's steps into minibatches."""
+    for name in ("num_envs", "minibatch"):
+        total = getattr(cfg, name, cpu)
+        if total % cpu:
+            near = max(1, round(total / cpu)) * cpu
+            raise UserError(f"{flag(name)} {total} is not divisible by the {cpu} processes: try {near}")
+    if hasattr(cfg, "minibatch") and hasattr(cfg, "passes"):
+        steps = cfg.horizon * cfg.num_envs
+        if steps % cfg.minibatch:
+            fits = (n for n in range(cpu, steps + 1, cpu) if steps % n == 0)
+            near = min(fits, key=lambda n: abs(n - cfg.minibatch))
+            raise UserError(
+                f"--minibatch {cfg.minibatch} does not divide the {steps} steps of an epoch "
+                f"(--horizon {cfg.horizon} times --num-envs {cfg.num_envs}): try {near}"
+            )
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind in (str, bool, dict):
+        return isinstance(value, kind)
+    return isinstance(value, tuple) and all(type(part) is int for part in value)
+
+
+def _inside(number: float, interval: str) -> bool:
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = number >= low if interval[0] == "[" else number > low
+    below = number <= high if interval[-1] == "]" else number < high
+    return above and below and not math.isnan(number)
+
+
+def default(f: Any) -> Any:
+    """A field's default, or None where a value must be given."""
+    if f.default_factory is not MISSING:
+        return f.default_factory()
+    return None if f.default is MISSING else f.default

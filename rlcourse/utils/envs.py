@@ -1,0 +1,171 @@
+"""N environments side by side, one tensor row each, with explicit ends and resets.
+
+`step` says of each environment whether s' is terminal (`term`) and whether the episode is over for any
+reason (`done`); its next_obs is always the true successor. `reset_done` then starts new episodes in the
+rows that ended. Each episode has a seed of its own, which depends only on the run's seed, the
+environment's number among those of all processes, and the episode's number in it. So an open episode
+can be played again to where it was, and a run continues as if it had never stopped.
+"""
+
+import difflib
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.error import DependencyNotInstalled, Error
+from torch import Tensor
+
+from rlcourse.utils import mpi
+from rlcourse.utils.config import Settings, UserError
+from rlcourse.utils.spaces import Spaces, check_spaces
+
+TRAIN, EVAL = 0, 1  # streams of episode seeds
+EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "pygame": "render"}
+
+
+def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
+    """One environment whose name, arguments and spaces are in order; UserError says what is not."""
+    gym.logger.min_level = gym.logger.ERROR
+    limit = settings.max_ep_len or None
+    try:
+        env = gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
+    except (DependencyNotInstalled, ModuleNotFoundError) as e:
+        raise UserError(f"--env {name} needs what is not installed: {_install(e)}") from e
+    except (Error, ImportError) as e:
+        raise UserError(f"--env {name} cannot be made: {_one_line(e)}{_similar(name)}") from e
+    except TypeError as e:
+        if not settings.env_kwargs:
+            raise
+        raise UserError(f"--env {name} refuses --env-kwargs: {_one_line(e)}") from e
+    check_spaces(name, env.observation_space, env.action_space)
+    return env
+
+
+def _one_line(e: Exception) -> str:
+    return " ".join(str(e).split())
+
+
+def _install(e: Exception) -> str:
+    cause = f"{e} {e.__cause__}".lower()
+    for package, extra in EXTRAS.items():
+        if package.lower() in cause:
+            return f'{package} is missing: pip install -e ".[{extra}]"'
+    return _one_line(e)
+
+
+def _similar(name: str) -> str:
+    """The registered environments whose names come nearest."""
+    stem = name.split("-v")[0].lower()
+    stems = {key.split("-v")[0].lower() for key in gym.registry}
+    near = difflib.get_close_matches(stem, stems, n=2, cutoff=0.6)
+    ids = sorted(key for key in gym.registry if key.split("-v")[0].lower() in near)
+    return f" Try {', '.join(ids)}." if ids else " `import gymnasium; gymnasium.pprint_registry()` lists all."
+
+
+def episode_seed(seed: int, stream: int, env: int, episode: int) -> int:
+    """The seed of one episode: streams, environments and episodes never share one."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(stream, env, episode))
+    return int(sequence.generate_state(1)[0])
+
+
+class Envs:
+    """The num_envs environments of this process. Rows are (N, obs_dim), (N, act_dim) and (N,)."""
+
+    def __init__(self, cfg: Any, settings: Settings):
+        n = cfg.num_envs
+        self.envs = [make(cfg.env, settings) for _ in range(n)]
+        self.spaces = Spaces(self.envs[0].observation_space, self.envs[0].action_space)
+        self.obs_dim, self.act_space = self.spaces.obs_dim, self.spaces.act
+        self.seed, self.device = cfg.seed, settings.device
+        self.number = range(mpi.rank() * n, (mpi.rank() + 1) * n)  # of each environment among all
+        self.episode = [-1] * n  # the number of the episode that is being played
+        self.played = [[] for _ in range(n)]  # its actions so far
+        self.total = [0.0] * n  # its rewards so far
+        self.over = [True] * n
+        self.obs = np.zeros((n, self.obs_dim), np.float32)
+        self.finished: list[tuple[float, int]] = []  # return and length of episodes; Run empties it
+
+    def reset_done(self) -> Tensor:
+        """Start new episodes where they are over, and only there; the current observations."""
+        if any(self.over):
+            self.obs = self.obs.copy()  # step has handed out the old one
+            for i, over in enumerate(self.over):
+                if over:
+                    self._begin(i, self.episode[i] + 1)
+        return torch.from_numpy(self.obs).to(self.device)
+
+    def step(self, act: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """next_obs (N, obs_dim), rew, term and done (N,) after one action of each environment."""
+        actions = self.spaces.decode(act.cpu().numpy())
+        rows, rews, terms = [], [], []
+        for i, action in enumerate(actions):
+            obs, rew, term = self._play(i, action)
+            rows.append(obs)
+            rews.append(rew)
+            terms.append(term)
+            if self.over[i]:
+                self.finished.append((self.total[i], len(self.played[i])))
+        self.obs = self.spaces.encode(rows)
+        self._check(rews)
+        flags = torch.tensor([rews, terms, self.over], dtype=torch.float32, device=self.device)
+        return torch.from_numpy(self.obs).to(self.device), *flags
+
+    def _begin(self, i: int, episode: int) -> None:
+        seed = episode_seed(self.seed, TRAIN, self.number[i], episode)
+        obs, _ = self.envs[i].reset(seed=seed)
+        self.obs[i] = self.spaces.encode([obs])[0]
+        self.episode[i], self.played[i], self.total[i], self.over[i] = episode, [], 0.0, False
+
+    def _play(self, i: int, action: Any) -> tuple[Any, float, bool]:
+        self.played[i].append(action)
+        try:
+            obs, rew, term, trunc, _ = self.envs[i].step(action)
+            rew = float(rew)
+        except Exception as e:
+            e.add_note(f"This was raised by {self._place(i)}.")
+            raise
+        self.total[i] += rew
+        self.over[i] = bool(term or trunc)
+        return obs, rew, bool(term)
+
+    def _place(self, i: int) -> str:
+        where = f"environment {self.number[i]}, episode {self.episode[i]}, step {len(self.played[i])}"
+        return where + (f", process {mpi.rank()}" if mpi.size() > 1 else "")
+
+    def _check(self, rews: list[float]) -> None:
+        if np.isfinite(sum(rews) + self.obs.sum()):
+            return
+        for i, rew in enumerate(rews):
+            for field, value in (("reward", rew), ("observation", self.obs[i])):
+                if not np.isfinite(value).all():
+                    raise FloatingPointError(f"the {field} of {self._place(i)} is {value}")
+
+    # ---- saving and continuing
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "episode": self.episode,
+            "over": self.over,
+            "obs": torch.from_numpy(self.obs),
+            "played": [torch.from_numpy(np.array(actions)) for actions in self.played],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> list[str]:
+        """Play the open episodes again to where they were; says where that was not possible."""
+        complaints = []
+        self.episode, self.over = list(state["episode"]), list(state["over"])
+        self.obs = state["obs"].numpy().copy()
+        for i, over in enumerate(state["over"]):
+            if over:
+                continue
+            self._begin(i, self.episode[i])
+            obs = self.obs[i]
+            actions = state["played"][i].numpy()
+            for action in actions.tolist() if actions.ndim == 1 else actions:
+                obs = self.spaces.encode([self._play(i, action)[0]])[0]
+            if self.over[i] or not np.array_equal(obs, state["obs"][i].numpy()):
+                complaints.append(f"{self._place(i)} did not repeat itself: a new episode begins there")
+                self.over[i] = True
+            self.obs[i] = state["obs"][i].numpy()
+        return complaints

@@ -1,0 +1,189 @@
+"""A run's folder: what it is called, what it holds, and how a command finds it.
+
+A folder is a function of its configuration: `data/<experiment>/<experiment>_s<seed>/`. A command that
+meets its own folder continues or reports; one that meets another configuration is refused.
+"""
+
+import fcntl
+import importlib.metadata
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from rlcourse.utils.checkpoint import write
+from rlcourse.utils.config import NOT_COMPARED, Settings, UserError, flag, nearest
+
+PACKAGES = ("rlcourse", "torch", "gymnasium", "numpy", "mpi4py", "mujoco", "box2d")
+FILES = ("config.yaml", "progress.csv", "*.pt", ".*.tmp", "events.*", "*.png", "*.gif", "run.lock")
+
+
+# ---- names
+
+
+def algo_of(cfg: Any) -> str:
+    """The algorithm a Config belongs to: the name of the file that defines it."""
+    return type(cfg).__module__.rpartition(".")[2]
+
+
+def shorthands(names: list[str]) -> dict[str, str]:
+    """num_envs -> numenv and so on; the whole name where two would be alike."""
+    short = {name: "".join(part[:3] for part in name.split("_")) for name in names}
+    return {n: s if list(short.values()).count(s) == 1 else n for n, s in short.items()}
+
+
+def text(value: Any) -> str:
+    """A value as part of a folder's name."""
+    value = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return re.sub(r"[^\w.+=-]", "-", value)
+
+
+def name(cfg: Any, settings: Settings, given: dict[str, str], swept: set[str]) -> Path:
+    """The folder of a run; `given` are the fields on the command line with their shorthands ('' for the usual one)."""
+    usual = shorthands([f.name for f in fields(cfg)])
+    named = [n for n in given if n in usual and n not in ("seed", "epochs", "env")]
+    experiment = f"{algo_of(cfg)}_{text(cfg.env)}"
+    if settings.exp_name:
+        experiment = text(settings.exp_name)
+        named = [n for n in named if n in swept]
+        if "env" in swept:
+            experiment += f"_{text(cfg.env)}"
+    if "epochs" in swept:
+        named.append("epochs")
+    for n in named:
+        experiment += f"_{given[n] or usual[n]}{text(getattr(cfg, n))}"
+    return Path(settings.data_dir) / experiment / f"{experiment}_s{cfg.seed}"
+
+
+# ---- config.yaml
+
+
+def describe(cfg: Any, settings: Settings) -> dict[str, Any]:
+    """Everything that determines a run, as plain data."""
+    values = {"algo": algo_of(cfg)} | asdict(cfg) | asdict(settings)
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
+
+def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
+    about = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.orig_argv),
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "versions": _versions(),
+    }
+    data = describe(cfg, settings) | {"about": about}
+    content = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    write(folder / "config.yaml", content.encode())
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """What config.yaml says, or None if there is none."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return None
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
+        raise UserError(f"{path} cannot be read: {' '.join(str(e).split())}") from e
+    if not isinstance(data, dict) or "algo" not in data:
+        raise UserError(f"{path} is not the configuration of a run: it names no algo")
+    return data
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """The commit of this source, if it is a clone."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""
+
+
+# ---- states
+
+
+def check_same(folder: Path, cfg: Any, settings: Settings) -> bool:
+    """Whether the folder holds this run already; UserError if it holds another one."""
+    there = read_config(folder)
+    if there is None:
+        return False
+    here = describe(cfg, settings)
+    differing = [
+        n for n in here if n not in NOT_COMPARED and n in there and here[n] != there[n]
+    ]
+    if differing == ["epochs"] and here["epochs"] > there["epochs"]:
+        if here.get("lr_end", 1) == 1:
+            return True  # longer, and nothing before depends on how long
+        raise UserError(
+            f"{folder} cannot be prolonged from --epochs {there['epochs']} to {here['epochs']}: its "
+            "learning rate (--lr-end) depends on them; --overwrite starts anew"
+        )
+    if differing:
+        pairs = ", ".join(f"{flag(n)} {there[n]} there, {here[n]} here" for n in differing)
+        raise UserError(
+            f"{folder} holds another run ({pairs}): "
+            "choose another --exp-name, or --overwrite to replace it"
+        )
+    return True
+
+
+def check_writable(folder: Path) -> None:
+    """UserError if the folder could not be made; nothing is created."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(f"cannot write to {folder}: {place} is not a folder (see --data-dir)")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}: no permission in {place} (see --data-dir)")
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of the run in it, and no others."""
+    for pattern in FILES:
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def lock(folder: Path) -> IO[str]:
+    """Hold the folder until the process ends; UserError if another process does."""
+    file = open(folder / "run.lock", "a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        raise UserError(f"{folder} is in use by process {owner}: wait for it, or stop it") from None
+    file.seek(0)
+    file.truncate()
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def runs_under(path: Path) -> list[Path]:
+    """The run folders at or below a path, in order of their names."""
+    found = sorted(p.parent for p in path.rglob("config.yaml")) if path.is_dir() else []
+    if not found:
+        beside = path.parent.iterdir() if path.parent.is_dir() else []
+        raise UserError(f"no run in {path}.{nearest(path.name, [p.name for p in beside])}")
+    return found

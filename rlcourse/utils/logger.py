@@ -1,0 +1,103 @@
+"""Diagnostics of a run: averaged over an epoch and the processes, written as CSV and for TensorBoard.
+
+Columns have Spinning Up's names. The first row fixes them; a cell without a value stays empty.
+TensorBoard's tags are rollout/, eval/, train/ and time/ followed by the column; its x axis is the number
+of environment steps of all processes.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from rlcourse.utils import mpi
+from rlcourse.utils.checkpoint import write
+
+TIMES = ("Epoch", "TotalEnvInteracts")
+
+
+def group(column: str) -> str:
+    """rollout, eval, train or time."""
+    if column in TIMES or "Time" in column or "PerSec" in column:
+        return "time"
+    if "Test" in column:
+        return "eval"
+    return "rollout" if column.endswith(("EpRet", "EpLen")) else "train"
+
+
+class Logger:
+    """The rows of one run; without a folder they are kept in memory only."""
+
+    def __init__(self, folder: Path | None, rows: list[dict[str, Any]]):
+        self.rows = list(rows)
+        self.stored: dict[str, list[Any]] = defaultdict(list)
+        self.writes = folder is not None and mpi.rank() == 0
+        if not self.writes:
+            return
+        self.path = folder / "progress.csv"
+        write(self.path, table(self.rows).encode())  # drops rows that a checkpoint does not cover
+        from torch.utils.tensorboard import SummaryWriter  # half a second that a dry run need not pay
+
+        done = self.rows[-1]["TotalEnvInteracts"] + 1 if rows else None
+        self.events = SummaryWriter(str(folder), purge_step=done)
+
+    def store(self, **values: Any) -> None:
+        """Keep numbers or one-element tensors for the epoch's averages, without waiting for a GPU."""
+        for column, value in values.items():
+            self.stored[column].append(value)
+
+    def averages(self) -> dict[str, float]:
+        """The mean of what was stored since the last call, over all processes."""
+        means = {}
+        for column, values in self.stored.items():
+            sum_, count = mpi.total([sum(map(float, values)), len(values)])
+            means[column] = float(sum_ / count)
+        self.stored.clear()
+        return means
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add one epoch; None is an empty cell."""
+        if self.rows and list(row) != list(self.rows[0]):
+            changed = sorted(set(row) ^ set(self.rows[0]))
+            raise ValueError(f"columns changed during the run: {', '.join(changed)}")
+        self.rows.append(row)
+        if not self.writes:
+            return
+        with open(self.path, "a", newline="") as file:
+            file.write(table([row], header=len(self.rows) == 1))
+        for column, value in row.items():
+            if value is not None:
+                self.events.add_scalar(f"{group(column)}/{column}", value, row["TotalEnvInteracts"])
+        self.events.flush()
+
+    def close(self) -> None:
+        if self.writes:
+            self.events.close()
+
+
+def table(rows: list[dict[str, Any]], header: bool = True) -> str:
+    """Rows as CSV text."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
+    """The rows of a progress.csv, at most the first `most`; a row cut short at the end is left out."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_text().rpartition("\n")
+    rows = [
+        {column: None if text == "" else _number(text) for column, text in row.items()}
+        for row in csv.DictReader(io.StringIO(whole))
+    ]
+    return rows if most is None else rows[:most]
+
+
+def _number(text: str) -> float | int:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

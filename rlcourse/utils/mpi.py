@@ -1,0 +1,185 @@
+"""Several processes on one experiment: averages, statistics, equal parameters, and starting them.
+
+With one process nothing of MPI is imported and every function returns its argument's own value.
+All processes must call the same functions in the same order; one that waits for longer than
+`timeout` seconds ends the job with a message instead of hanging.
+"""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from shutil import which
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rlcourse.utils.config import UserError
+
+timeout = 300.0  # seconds; set from --mpi-timeout
+_LAUNCHED = "RLCOURSE_CPU"  # the number of processes that launch() asked for
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_NTASKS")
+
+
+def _under_mpi() -> bool:
+    """Whether a launcher started this process: mpiexec says so, or `python -m mpi4py` was asked for."""
+    return "mpi4py" in sys.orig_argv or any(int(os.environ.get(name, 1)) > 1 for name in _SIZES[:2])
+
+
+if _under_mpi():
+    from mpi4py import MPI
+
+    _comm = MPI.COMM_WORLD
+else:
+    _comm = None
+
+
+def rank() -> int:
+    return _comm.rank if _comm else 0
+
+
+def size() -> int:
+    return _comm.size if _comm else 1
+
+
+# ---- starting
+
+
+def launch(cpu: int) -> None:
+    """Become `cpu` processes that run this same command; returns where that is the case already."""
+    if cpu != size() and (size() > 1 or _LAUNCHED in os.environ):
+        raise UserError(
+            f"--cpu {cpu} was asked for and mpiexec started {size()}: is it the mpiexec of another MPI? "
+            f"Use the one beside {sys.executable}, or pass --cpu {size()}"
+        )
+    if cpu == size():
+        return
+    beside = Path(sys.executable).with_name("mpiexec")
+    mpiexec = str(beside) if beside.exists() else which("mpiexec")
+    if mpiexec is None:
+        raise UserError(f'--cpu {cpu} needs an MPI, and no mpiexec was found: pip install -e ".[mpi]"')
+    command = sys.orig_argv[1:]  # with the `-m`, which sys.argv has lost
+    command = [mpiexec, "-n", str(cpu), sys.executable, "-m", "mpi4py", *command]
+    sys.stdout.flush()
+    os.execve(mpiexec, command, os.environ | {_LAUNCHED: str(cpu), "OMP_NUM_THREADS": "1"})
+
+
+def abort(code: int) -> NoReturn:
+    """End all processes now: a process that just left would keep the others waiting."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if size() > 1:
+        _comm.Abort(code)
+    sys.exit(code)
+
+
+def divide(cfg: Any) -> Any:
+    """The configuration of one process: num_envs and minibatch are totals over all of them."""
+    totals = [name for name in ("num_envs", "minibatch") if hasattr(cfg, name)]
+    return replace(cfg, **{name: getattr(cfg, name) // size() for name in totals})
+
+
+# ---- reductions
+
+
+def _wait(request: Any, what: str) -> None:
+    deadline = time.monotonic() + timeout
+    while not request.Test():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {rank()} waited {timeout:g} s for the others to {what}")
+        os.sched_yield()
+
+
+def _reduce(x: Any, op: str) -> np.ndarray:
+    """An Allreduce of numbers or an array in float64; the same bits in every process."""
+    mine = np.array(x, dtype=np.float64)
+    if size() == 1:
+        return mine
+    total = np.empty_like(mine)
+    _wait(_comm.Iallreduce(mine, total, getattr(MPI, op)), op.lower())
+    return total
+
+
+def total(x: Any) -> np.ndarray:
+    return _reduce(x, "SUM")
+
+
+def lowest(x: Any) -> np.ndarray:
+    return _reduce(x, "MIN")
+
+
+def highest(x: Any) -> np.ndarray:
+    return _reduce(x, "MAX")
+
+
+def mean(x: Any) -> float:
+    """The mean over the processes of one number each."""
+    return float(x) if size() == 1 else float(total(float(x))) / size()
+
+
+def moments(x: Any) -> tuple[float, float]:
+    """Mean and standard deviation of all elements in all processes, summed in float64."""
+    mean, var, _ = column_moments(x.reshape(-1, 1))
+    return float(mean[0]), float(var[0]) ** 0.5
+
+
+def column_moments(x: Any) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean and variance of each column of the rows (n, dim) in all processes, and how many rows."""
+    x = x.detach().double()
+    count = float(total(len(x)))
+    mean = total(x.sum(0).cpu()) / count
+    deviation = x - x.new_tensor(mean)
+    return mean, total((deviation**2).sum(0).cpu()) / count, count
+
+
+def statistics(x: list[float]) -> dict[str, float]:
+    """Mean, standard deviation, maximum and minimum of all the processes' numbers; {} if there are none."""
+    count, sum_ = total([len(x), sum(x)])
+    if count == 0:
+        return {}
+    mean = sum_ / count
+    var = total(sum((value - mean) ** 2 for value in x)) / count
+    return {
+        "Average": float(mean),
+        "Std": float(var) ** 0.5,
+        "Max": float(highest(max(x, default=-np.inf))),
+        "Min": float(lowest(min(x, default=np.inf))),
+    }
+
+
+# ---- tensors
+
+
+def average_(x: Any) -> None:
+    """Replace a CPU or GPU tensor by its mean over the processes, as one message."""
+    if size() > 1:
+        mine = x.cpu().numpy()
+        summed = np.empty_like(mine)
+        _wait(_comm.Iallreduce(mine, summed, MPI.SUM), "average")
+        x.copy_(x.new_tensor(summed).div_(size()))
+
+
+def sync(module: Any) -> Any:
+    """Give every process the parameters and buffers of process 0."""
+    if size() > 1:
+        for x in module.state_dict().values():
+            mine = x.cpu().numpy()
+            _wait(_comm.Ibcast(mine, 0), "receive the parameters")
+            x.copy_(x.new_tensor(mine))
+    return module
+
+
+def gather(x: Any) -> list[Any]:
+    """A list of every process's plain data, in every process."""
+    return [x] if size() == 1 else _comm.allgather(x)
+
+
+def first(x: Any) -> Any:
+    """Process 0's plain data, in every process."""
+    return x if size() == 1 else _comm.bcast(x, 0)
+
+
+def barrier() -> None:
+    if size() > 1:
+        _wait(_comm.Ibarrier(), "reach the same point")

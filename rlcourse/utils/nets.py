@@ -1,0 +1,91 @@
+"""Networks whose parameters are one flat vector, and the running normaliser of what enters them."""
+
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from rlcourse.utils import mpi
+
+Distribution.set_default_validate_args(False)  # costs a third of a small policy's time
+
+Module = TypeVar("Module", bound=nn.Module)
+ACTIVATIONS = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def mlp(sizes: list[int], activation: str, gain: float = 1.0) -> nn.Sequential:
+    """Linear layers of these sizes with the activation between them.
+
+    Weights are orthogonal with gain √2, and `gain` in the last layer (Saxe et al. 2013, arXiv:1312.6120;
+    for policy gradients Engstrom et al. 2020, arXiv:2005.12729); biases are 0.
+    """
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        linear = nn.Linear(inputs, outputs)
+        nn.init.orthogonal_(linear.weight, 2**0.5)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, ACTIVATIONS[activation]()]
+    nn.init.orthogonal_(layers[-2].weight, gain)
+    return nn.Sequential(*layers[:-1])
+
+
+def flat(net: Module) -> Module:
+    """Lay the parameters and their gradients out as views of two vectors, `net.theta` and its `.grad`.
+
+    An optimiser step, a target update, a gradient's norm or its mean over processes is then one operation.
+    What would break the views (deepcopy, .to, zero_grad) has to come before this call.
+    """
+    params = list(net.parameters())
+    theta = torch.cat([p.detach().flatten() for p in params])
+    theta.grad = torch.zeros_like(theta)
+    start = 0
+    for p in params:
+        part = slice(start, start := start + p.numel())
+        p.data = theta[part].view(p.shape)
+        p.grad = theta.grad[part].view(p.shape)
+    net.theta = theta  # a plain attribute: it must not be counted among the parameters
+    return net
+
+
+class Normaliser(nn.Module):
+    """(x − mean) / std, with the mean and standard deviation of all x that it has been shown.
+
+    x is (..., dim). `on=False` keeps mean 0 and std 1. The moments are pooled over all processes.
+    """
+
+    def __init__(self, dim: int, on: bool = True, limit: float = 10.0):
+        super().__init__()
+        self.dim, self.on = dim, on
+        self.limit = limit if on else torch.inf
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+        self.register_buffer("exact", torch.zeros(2, dim, dtype=torch.float64))  # mean and variance
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.std).clamp(-self.limit, self.limit)
+
+    def restore(self, x: Tensor) -> Tensor:
+        return x * self.std + self.mean
+
+    def update(self, x: Tensor) -> None:
+        """Add the rows of x to the moments (Chan, Golub & LeVeque 1983, pairwise update)."""
+        if not self.on:
+            return
+        mean, var, count = mpi.column_moments(x.reshape(-1, len(self.mean)))
+        mean, var = self.exact.new_tensor(mean), self.exact.new_tensor(var)
+        self.count += count
+        share = count / self.count  # of the new rows in all rows
+        gap = mean - self.exact[0]
+        self.exact[0] += share * gap
+        self.exact[1] += share * (var - self.exact[1] + (1 - share) * gap**2)
+        self.mean.copy_(self.exact[0])
+        self.std.copy_((self.exact[1] + 1e-8).sqrt())

@@ -1,0 +1,228 @@
+"""One run: all that an algorithm's `train` needs and that is not mathematics.
+
+Seeds, device, folder, log, evaluation, checkpoints and signals. `for epoch in run.epochs(agent, envs)`
+yields the epochs that are still to be done; whatever has to happen between two of them happens in there.
+A run that was cut off continues from its last checkpoint as if it had never stopped, bit for bit.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rlcourse.utils import checkpoint, folders, mpi, policy
+from rlcourse.utils.config import Settings, UserError, check, check_shares
+from rlcourse.utils.console import Display
+from rlcourse.utils.envs import Envs
+from rlcourse.utils.evaluate import Evaluation
+from rlcourse.utils.logger import Logger, read
+
+DRAWS = 2  # the stream of what is drawn outside the environments; see envs.TRAIN and EVAL
+
+
+class Run:
+    """One experiment with one seed. Without a folder nothing is written; `rows` holds the log."""
+
+    def __init__(
+        self,
+        cfg: Any,
+        settings: Settings = Settings(),
+        folder: Path | str | None = None,
+        show: bool = True,
+    ):
+        check(cfg)
+        check(settings)
+        check_shares(cfg, mpi.size())
+        self.cfg, self.settings = cfg, settings
+        self.folder = Path(folder) if folder else None
+        self.show = show and mpi.rank() == 0
+        self.device = device(settings.device)
+        self.rows: list[dict[str, Any]] = []
+        torch.set_num_threads(settings.threads)
+        mpi.timeout = settings.mpi_timeout
+        own = np.random.SeedSequence(cfg.seed, spawn_key=(DRAWS, mpi.rank()))
+        torch.manual_seed(int(own.generate_state(1)[0]))
+
+    def store(self, **metrics: Any) -> None:
+        """Add to the epoch's averages; the names are the columns of progress.csv."""
+        self.logger.store(**metrics)
+
+    def epochs(self, agent: nn.Module, envs: Envs) -> Iterator[int]:
+        """The epochs still to be done, numbered from 0; afterwards everything is saved."""
+        self.agent, self.envs = agent, envs
+        self.policy = policy.Policy(agent, envs.spaces, self.settings.device)
+        self.stop, self.best, self.seconds = 0, -np.inf, 0.0
+        notes = self._open() if self.folder else []
+        start = len(self.rows)
+        if start == self.cfg.epochs:
+            return
+        self.evaluation = Evaluation(self.cfg.env, self.cfg.seed, self.settings)
+        self.logger = Logger(self.folder, self.rows)
+        self.rows = self.logger.rows
+        self.began = time.monotonic() - self.seconds
+        self.saved = time.monotonic()
+        self.display = Display(self._title(start), self.cfg.epochs, start) if self.show else None
+        for note in notes:
+            print(note)
+        handlers = self._catch_signals()
+        try:
+            for epoch in range(start, self.cfg.epochs):
+                self.tick = time.monotonic()
+                yield epoch
+                self._finish(epoch)
+        finally:
+            for number_, handler in handlers.items():
+                signal.signal(number_, handler)
+            self.logger.close()
+            if self.display:
+                self.display.close()
+
+    # ---- between two epochs
+
+    def _finish(self, epoch: int) -> None:
+        """Log, evaluate, save, and stop if a signal asked for it."""
+        last = epoch + 1 == self.cfg.epochs
+        row = {"Epoch": epoch + 1, "TotalEnvInteracts": (epoch + 1) * self._steps_per_epoch()}
+        row |= self._episodes("EpRet", "EpLen", self.envs.finished)
+        self.envs.finished = []
+        learning = time.monotonic() - self.tick
+        evaluated = last or (epoch + 1) % self.settings.eval_every == 0
+        scores = self.evaluation.play(self.policy, epoch) if evaluated else []
+        row |= self._episodes("TestEpRet", "TestEpLen", scores)
+        row |= self.logger.averages()
+        row["StepsPerSec"] = self._steps_per_epoch() / learning
+        row["TestTime"] = time.monotonic() - self.tick - learning if evaluated else None
+        row["Time"] = self.seconds = time.monotonic() - self.began
+        self.logger.write(row)
+        if self.folder and evaluated and row["AverageTestEpRet"] >= self.best:
+            self.best = row["AverageTestEpRet"]
+            self._save_policy("best.pt", row)
+        due = last or time.monotonic() - self.saved >= self.settings.save_every
+        stop, due = mpi.highest([self.stop, due and mpi.rank() == 0])  # all processes do the same
+        if self.folder and (due or stop):
+            self._save(row)
+        if self.display:
+            self.display.show(self.rows)
+        if stop and not last:
+            self._leave(int(stop))
+
+    def _steps_per_epoch(self) -> int:
+        return self.cfg.horizon * self.cfg.num_envs
+
+    @staticmethod
+    def _episodes(ret: str, length: str, episodes: list[tuple[float, int]]) -> dict[str, Any]:
+        """Statistics of returns and lengths over all processes; None where no episode has ended."""
+        returns = mpi.statistics([r for r, _ in episodes])
+        lengths = mpi.statistics([n for _, n in episodes])
+        row = {kind + ret: returns.get(kind) for kind in ("Average", "Std", "Max", "Min")}
+        return row | {length: lengths.get("Average")}
+
+    # ---- folder
+
+    def _open(self) -> list[str]:
+        """Take the folder, and continue from its checkpoint if there is one; what there is to say."""
+        notes = []
+        if mpi.rank() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = folders.lock(self.folder)
+            folders.check_same(self.folder, self.cfg, self.settings)
+        mpi.barrier()
+        state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
+        if state:
+            if note:
+                notes.append(note)
+            notes += self._restore(state)
+            self.rows = read(self.folder / "progress.csv", state["epoch"])
+        mpi.barrier()
+        if mpi.rank() == 0:
+            folders.write_config(self.folder, self.cfg, self.settings)
+        return notes
+
+    def _save(self, row: dict[str, Any]) -> None:
+        """The policy for use, and everything that continuing needs."""
+        ranks = mpi.gather({"torch": torch.get_rng_state(), "envs": self.envs.state_dict()} | self._cuda())
+        if mpi.rank() == 0:
+            self._save_policy("model.pt", row)
+            state = {
+                "config": folders.describe(self.cfg, self.settings),
+                "epoch": row["Epoch"],
+                "seconds": self.seconds,
+                "best": float(self.best),
+                "agent": self.agent.state_dict(),
+                "optimizers": {n: opt.state_dict() for n, opt in self._optimizers().items()},
+                "ranks": ranks,
+            }
+            checkpoint.save(self.folder / "checkpoint.pt", state)
+        self.saved = time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> list[str]:
+        self.agent.load_state_dict(state["agent"])
+        for name, opt in self._optimizers().items():
+            opt.load_state_dict(state["optimizers"][name])
+        self.seconds, self.best = state["seconds"], state["best"]
+        mine = state["ranks"][mpi.rank()]
+        complaints = self.envs.load_state_dict(mine["envs"])
+        self.envs.finished = []  # replaying open episodes ends none of those already counted
+        torch.set_rng_state(mine["torch"])
+        if "cuda" in mine:
+            torch.cuda.set_rng_state(mine["cuda"], self.device)
+        return complaints
+
+    def _cuda(self) -> dict[str, Any]:
+        return {"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else {}
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        return {n: x for n, x in vars(self.agent).items() if isinstance(x, Optimizer)}
+
+    def _save_policy(self, name: str, row: dict[str, Any]) -> None:
+        if mpi.rank() == 0:
+            log = {n: row[n] for n in ("Epoch", "TotalEnvInteracts", "AverageTestEpRet")}
+            policy.save(self.folder / name, self.policy, self.cfg, self.settings, log=log)
+
+    # ---- signals
+
+    def _catch_signals(self) -> dict[int, Any]:
+        """The first SIGINT or SIGTERM ends the run at the end of the epoch, a second one at once."""
+        if not self.folder or threading.current_thread() is not threading.main_thread():
+            return {}
+
+        def handler(number_: int, frame: Any) -> None:
+            if self.stop:
+                os._exit(128 + number_)
+            self.stop = number_
+
+        return {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+
+    def _leave(self, number_: int) -> None:
+        if mpi.rank() == 0:
+            print(f"stopped by {signal.Signals(number_).name} and saved: the same command continues")
+        sys.exit(128 + number_)
+
+    def _title(self, start: int) -> str:
+        what = f"{folders.algo_of(self.cfg)} on {self.cfg.env}, seed {self.cfg.seed}"
+        if mpi.size() > 1:
+            what += f", {mpi.size()} processes"
+        where = f"  ->  {self.folder}" if self.folder else ""
+        return what + where + (f"  (continuing after epoch {start})" if start else "")
+
+
+def device(name: str) -> torch.device:
+    """A torch device that is there; UserError otherwise."""
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"--device {name} is unknown: choose cpu, cuda or cuda:N") from None
+    if found.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name} is unknown: choose cpu, cuda or cuda:N")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"--device {name} is not there: torch sees {torch.cuda.device_count()} GPUs")
+    return found
