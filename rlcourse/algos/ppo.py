@@ -6,10 +6,10 @@ The derivation is docs/algorithms/ppo.md, whose equations these are:
     Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
     Eq. 3   R_t = A_t + V(s_t)
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
-    Eq. 5   w = π_θ(a|s) / π_old(a|s)
-    Eq. 6   J(θ) = E[min(w Â, clip(w, 1 − ε, 1 + ε) Â)] + β E[H(π_θ(·|s))]
-    Eq. 7   KL(π_old, π_θ) ≈ E[w − 1 − log w]                       never negative
-    Eq. 8   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+    Eq. 5   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+    Eq. 6   w = π_θ(a|s) / π_old(a|s)
+    Eq. 7   J(θ) = E[min(w Â, clip(w, 1 − ε, 1 + ε) Â)] + β E[H(π_θ(·|s))]
+    Eq. 8   KL(π_old, π_θ) ≈ E[w − 1 − log w]                       never negative
     Eq. 9   η_k = η (1 − (1 − ζ) k / K)                             k: epoch, of K
 
     python -m rlcourse.run ppo --env CartPole-v1 --seed 1
@@ -42,9 +42,9 @@ class Config:
     horizon: int = 256                   # T, steps of each environment in an epoch
     gamma: float = 0.99                  # γ of Eq. 1, discount
     lam: float = 0.95                    # λ of Eq. 2
-    clip: float = 0.2                    # ε of Eq. 6
-    entropy: float = 0.0                 # β of Eq. 6, bonus for staying random
-    max_kl: float = 0.03                 # an update ends once Eq. 7 is above this
+    clip: float = 0.2                    # ε of Eq. 7
+    entropy: float = 0.0                 # β of Eq. 7, bonus for staying random
+    max_kl: float = 0.03                 # an update ends once Eq. 8 is above this
     lr: float = 3e-4                     # η of Eq. 9, learning rate
     lr_end: float = 1.0                  # ζ of Eq. 9, share of η left at the end; 1 keeps it constant
     passes: int = 10                     # times that an update uses each step
@@ -126,20 +126,20 @@ def standardise(adv):
     return (adv - mean) / (std + 1e-8)                                           # Eq. 4
 
 
+def loss_v(v, b):
+    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 5
+
+
 def loss_pi(pi, b, clip, beta):
     """−J of the clipped objective, and how far π has moved from where the data came from."""
     dist = pi(b.obs)
     log_ratio = dist.log_prob(b.act) - b.logp_old
-    ratio = log_ratio.exp()                                                      # Eq. 5
+    ratio = log_ratio.exp()                                                      # Eq. 6
     clipped = ratio.clamp(1 - clip, 1 + clip)
     surrogate = torch.min(ratio * b.adv, clipped * b.adv)
-    objective = surrogate.mean() + beta * dist.entropy().mean()                  # Eq. 6
-    kl = (ratio - 1 - log_ratio).mean()                                          # Eq. 7
+    objective = surrogate.mean() + beta * dist.entropy().mean()                  # Eq. 7
+    kl = (ratio - 1 - log_ratio).mean()                                          # Eq. 8
     return -objective, kl.detach()
-
-
-def loss_v(v, b):
-    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 8
 
 
 # ------------------------------------------------------------------------ algorithm

@@ -1,4 +1,4 @@
-"""Vanilla policy gradient with a learned baseline (Williams 1992; Sutton et al. 2000, with the advantages of Schulman et al. 2016, arXiv:1506.02438).
+"""Vanilla policy gradient with a learned baseline (Sutton et al. 2000; A of arXiv:1506.02438).
 
 The derivation is docs/algorithms/vpg.md, whose equations these are:
 
@@ -6,8 +6,8 @@ The derivation is docs/algorithms/vpg.md, whose equations these are:
     Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
     Eq. 3   R_t = A_t + V(s_t)
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
-    Eq. 5   J(θ) = E[log π_θ(a|s) Â]                                ∇J is the policy gradient where π_θ acted
-    Eq. 6   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+    Eq. 5   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+    Eq. 6   J(θ) = E[log π_θ(a|s) Â]                                ∇J: the policy gradient, where π_θ acted
 
     python -m rlcourse.run vpg --env CartPole-v1 --seed 1
 """
@@ -39,14 +39,10 @@ class Config:
     horizon: int = 256                   # T, steps of each environment in an epoch
     gamma: float = 0.99                  # γ of Eq. 1, discount
     lam: float = 0.95                    # λ of Eq. 2
-    clip: float = 0.2                    # ε of Eq. 6
-    entropy: float = 0.0                 # β of Eq. 6, bonus for staying random
-    max_kl: float = 0.03                 # an update ends once Eq. 7 is above this
-    lr: float = 3e-4                     # η of Eq. 9, learning rate
-    lr_end: float = 1.0                  # ζ of Eq. 9, share of η left at the end; 1 keeps it constant
-    passes: int = 10                     # times that an update uses each step
-    minibatch: int = 64                  # steps behind one gradient
-    max_norm: float = 0.5                # longer gradients are scaled down to this
+    lr: float = 3e-3                     # learning rate of π
+    lr_v: float = 1e-3                   # learning rate of V
+    passes: int = 4                      # times that an update of V uses each step; π uses it once
+    minibatch: int = 64                  # steps behind one gradient of V
     norm_obs: bool = True                # show the networks observations of mean 0 and std 1
     norm_ret: bool = True                # let V learn returns of mean 0 and std 1
     hidden: tuple[int, ...] = (64, 64)   # sizes of the hidden layers
@@ -59,7 +55,6 @@ class Config:
 class Batch(NamedTuple):
     obs: Tensor       # s               (B, obs_dim)
     act: Tensor       # a               (B, act_dim), or (B,) if discrete
-    logp_old: Tensor  # log π_old(a|s)  (B,)
     adv: Tensor       # Â               (B,)
     ret: Tensor       # R               (B,)
 
@@ -123,20 +118,14 @@ def standardise(adv):
     return (adv - mean) / (std + 1e-8)                                           # Eq. 4
 
 
-def loss_pi(pi, b, clip, beta):
-    """−J of the clipped objective, and how far π has moved from where the data came from."""
-    dist = pi(b.obs)
-    log_ratio = dist.log_prob(b.act) - b.logp_old
-    ratio = log_ratio.exp()                                                      # Eq. 5
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    surrogate = torch.min(ratio * b.adv, clipped * b.adv)
-    objective = surrogate.mean() + beta * dist.entropy().mean()                  # Eq. 6
-    kl = (ratio - 1 - log_ratio).mean()                                          # Eq. 7
-    return -objective, kl.detach()
-
-
 def loss_v(v, b):
-    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 8
+    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 5
+
+
+def loss_pi(pi, b):
+    """−J: its gradient is the policy gradient as long as π is what the data came from."""
+    objective = (pi(b.obs).log_prob(b.act) * b.adv).mean()                       # Eq. 6
+    return -objective
 
 
 # ------------------------------------------------------------------------ algorithm
@@ -151,28 +140,25 @@ class Agent(nn.Module):
         Policy = Gaussian if isinstance(act_space, Box) else Softmax
         self.pi = flat(Policy(norm, act_space, cfg))
         self.v = flat(Value(norm, cfg))
-        self.opt_pi = adam(self.pi, cfg.lr, eps=1e-5)  # a larger ε calms steps along tiny gradients
-        self.opt_v = adam(self.v, cfg.lr, eps=1e-5)
+        self.opt_pi = adam(self.pi, cfg.lr)
+        self.opt_v = adam(self.v, cfg.lr_v)
 
     def act(self, obs):
         """What evaluation plays: the most likely action."""
         return self.pi(obs).mode
 
     def update(self, data, cfg):
-        """Several passes over the data in minibatches, ended early once π has moved far."""
+        """One step of π on all the data, then several passes over it for V."""
         fit = explained(self.v, data)  # before V has seen these returns
         self.v.ret.update(data.ret)
-        norms = []
+        lpi = loss_pi(self.pi, data)
+        norm = descend(self.opt_pi, lpi)
         for b in minibatches(data, cfg):
-            lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
-            if mpi.mean(kl) > cfg.max_kl:  # the mean, so that all processes stop together
-                break
-            norms.append(descend(self.opt_pi, lpi, cfg.max_norm))
-            descend(self.opt_v, loss_v(self.v, b), cfg.max_norm)
+            descend(self.opt_v, loss_v(self.v, b))
 
-        metrics = measure(self, data, cfg)
-        self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
-        return metrics | dict(VarExplained=fit, GradNorm=sum(norms) / len(norms), GradSteps=len(norms))
+        metrics = measure(self, data)
+        self.pi.norm.update(data.obs)  # last: a change before it would move π away from its data
+        return metrics | dict(LossPi=lpi.detach(), VarExplained=fit, GradNorm=norm)
 
 
 def minibatches(data, cfg):
@@ -189,13 +175,9 @@ def explained(v, b):
 
 
 @torch.no_grad()
-def measure(agent, b, cfg):
+def measure(agent, b):
     """Where an update ended, over all its data."""
-    lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
-    dist = agent.pi(b.obs)
-    ratio = (dist.log_prob(b.act) - b.logp_old).exp()
-    clipped = ((ratio - 1).abs() > cfg.clip).float().mean()
-    return dict(LossPi=lpi, LossV=loss_v(agent.v, b), KL=kl, Entropy=dist.entropy().mean(), ClipFrac=clipped)
+    return dict(LossV=loss_v(agent.v, b), Entropy=agent.pi(b.obs).entropy().mean())
 
 
 @torch.no_grad()
@@ -211,8 +193,7 @@ def collect(envs, agent, cfg):
 
     obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
     adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)
-    logp_old = agent.pi(obs).log_prob(act)
-    rows = (obs, act, logp_old, standardise(adv), ret)
+    rows = (obs, act, standardise(adv), ret)
     return Batch(*(x.flatten(0, 1) for x in rows))                               # (T·N, ...)
 
 
@@ -224,8 +205,7 @@ def train(cfg, run=None):
     with run.device:
         agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
 
-    for epoch in run.epochs(agent, envs):  # continues where an interrupted run stopped
-        agent.opt_pi.lr = agent.opt_v.lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)  # Eq. 9
+    for _ in run.epochs(agent, envs):  # continues where an interrupted run stopped
         data = collect(envs, agent, cfg)
         run.store(**agent.update(data, cfg))
     return agent
