@@ -35,14 +35,14 @@ setup(
         "gymnasium>=1.1",
         "numpy>=2.0",
         "mpi4py>=4.1",  # the first whose wheels work with any MPI
-        "tensorboard>=2.18",
+        "tensorboard>=2.21",  # earlier ones need pkg_resources, which setuptools has dropped
         "pyyaml>=6.0",
         "rich>=13.7",
         "matplotlib>=3.9",
         "scipy>=1.13",
     ],
     extras_require={
-        "mpi": ["mpich>=4.3; sys_platform != 'win32'"],  # a whole MPI, for a machine that has none
+        "mpi": ["mpich>=5.0; sys_platform != 'win32'"],  # a whole MPI, for a machine that has none
         "box2d": ["gymnasium[box2d]"],
         "mujoco": ["gymnasium[mujoco]", "mujoco<5"],
         "render": ["gymnasium[classic-control]"],  # windows and GIFs of classic control
