@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
 def read_csv(path: Path) -> dict[str, np.ndarray]:
     """The columns of a progress.csv, each (rows,), without its torn rows."""
-    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    text = path.read_text(encoding="utf-8", errors="replace")
     # A last row without its line feed may be torn even if it looks complete: 20 of 2048.
     head, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
     table = [[_number(cell) for cell in row] for row in rows if len(row) == len(head)]
