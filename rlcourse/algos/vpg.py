@@ -6,7 +6,7 @@ The derivation is docs/algorithms/vpg.md, whose equations these are:
     Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
     Eq. 3   R_t = A_t + V(s_t)
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
-    Eq. 5   L(φ) = E[(V_φ(s) − R)²] / σ²                            σ: running std of R
+    Eq. 5   L(φ) = E[((V_φ(s) − R) / σ)²]                           σ: running std of R
     Eq. 6   J(θ) = E[log π_θ(a|s) Â]                                ∇J: the policy gradient, where π_θ acted
 
     python -m rlcourse.run vpg --env CartPole-v1 --seed 1
@@ -119,7 +119,7 @@ def standardise(adv):
 
 
 def loss_v(v, b):
-    return ((v(b.obs) - b.ret) ** 2).mean() / v.ret.std ** 2                     # Eq. 5
+    return (((v(b.obs) - b.ret) / v.ret.std) ** 2).mean()                        # Eq. 5
 
 
 def loss_pi(pi, b):

@@ -55,12 +55,16 @@ def _install(e: Exception) -> str:
 
 
 def _similar(name: str) -> str:
-    """The registered environments whose names come nearest."""
-    stem = name.split("-v")[0].lower()
-    stems = {key.split("-v")[0].lower() for key in gym.registry}
-    near = difflib.get_close_matches(stem, stems, n=2, cutoff=0.6)
-    ids = sorted(key for key in gym.registry if key.split("-v")[0].lower() in near)
-    return f" Try {', '.join(ids)}." if ids else " `import gymnasium; gymnasium.pprint_registry()` lists all."
+    """The registered environments whose names come nearest, each in its newest version."""
+    newest = {}
+    for spec in gym.registry.values():
+        if "/" not in spec.id and (spec.version or 0) >= newest.get(spec.name, 0):
+            newest[spec.name] = spec.version or 0
+    stem = name.rpartition(":")[2].split("-v")[0]
+    stems = {known.lower(): known for known in newest}
+    near = difflib.get_close_matches(stem.lower(), stems, n=3, cutoff=0.6)
+    ids = [f"{stems[word]}-v{newest[stems[word]]}" for word in near]
+    return f" Try {', '.join(ids)}." if ids else " Try one of `gymnasium.pprint_registry()`."
 
 
 def episode_seed(seed: int, stream: int, env: int, episode: int) -> int:

@@ -45,8 +45,14 @@ def text(value: Any) -> str:
     return re.sub(r"[^\w.+=-]", "-", value)
 
 
-def name(cfg: Any, settings: Settings, given: dict[str, str], swept: set[str]) -> Path:
-    """The folder of a run; `given` are the fields on the command line with their shorthands ('' for the usual one)."""
+def name(
+    cfg: Any, settings: Settings, given: dict[str, str], swept: set[str], stamp: str = ""
+) -> Path:
+    """The folder of a run.
+
+    `given` are the fields on the command line and their shorthands ('' for the usual one), `swept` those
+    with several values; `stamp` goes in front of the experiment's name.
+    """
     usual = shorthands([f.name for f in fields(cfg)])
     named = [n for n in given if n in usual and n not in ("seed", "epochs", "env")]
     experiment = f"{algo_of(cfg)}_{text(cfg.env)}"
@@ -59,6 +65,7 @@ def name(cfg: Any, settings: Settings, given: dict[str, str], swept: set[str]) -
         named.append("epochs")
     for n in named:
         experiment += f"_{given[n] or usual[n]}{text(getattr(cfg, n))}"
+    experiment = stamp + experiment
     return Path(settings.data_dir) / experiment / f"{experiment}_s{cfg.seed}"
 
 
@@ -164,9 +171,13 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def lock(folder: Path) -> IO[str]:
-    """Hold the folder until the process ends; UserError if another process does."""
-    file = open(folder / "run.lock", "a+")
+def take(folder: Path) -> IO[str]:
+    """Make the folder and hold it until the process ends; UserError if another process does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / "run.lock", "a+")
+    except OSError as e:
+        raise UserError(f"cannot write to {folder}: {e.strerror} (see --data-dir)") from e
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

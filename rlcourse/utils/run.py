@@ -132,8 +132,7 @@ class Run:
         """Take the folder, and continue from its checkpoint if there is one; what there is to say."""
         notes = []
         if mpi.rank() == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = folders.lock(self.folder)
+            self.lock = folders.take(self.folder)
             folders.check_same(self.folder, self.cfg, self.settings)
         mpi.barrier()
         state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")

@@ -1,0 +1,325 @@
+"""Train, plot and watch from the command line.
+
+    python -m rlcourse.run ppo --env CartPole-v1                 train an agent
+    python -m rlcourse.run ppo --env CartPole-v1 --seed 0 1 2    a grid: several values of any flag
+    python -m rlcourse.run ppo --env CartPole-v1 --cpu 2         two processes on one experiment
+    python -m rlcourse.run ppo --help                            all flags of an algorithm
+    python -m rlcourse.run plot data/ppo_CartPole-v1             draw the learning curves of runs
+    python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
+
+A command can be repeated: a run that was cut off continues, a finished one reports, and with more
+--epochs it goes on. Algorithms: {algos}.
+"""
+
+import argparse
+import itertools
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rlcourse import ALGOS
+from rlcourse.utils import config
+from rlcourse.utils.config import Settings, UserError, flag, nearest
+
+PROGRAM = "python -m rlcourse.run"
+ALIASES = {"--hid": "--hidden", "--act": "--activation", "--exp": "--exp-name", "--env-name": "--env"}
+KINDS = {int: "INT", float: "FLOAT", bool: "BOOL", str: "TEXT", dict: "KEY=VALUE"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 2 after a mistake of the user's."""
+    argv = sys.argv[1:] if argv is None else argv
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # for --env my_module:MyEnv-v0
+    commands: dict[str, Callable] = {"plot": plot, "watch": watch}
+    commands |= dict.fromkeys(ALGOS, train)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(__doc__.format(algos=", ".join(ALGOS)).strip())
+        return 0
+    try:
+        if argv[0] not in commands:
+            near = nearest(argv[0], commands)
+            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(commands)}")
+        commands[argv[0]](argv[0], normal(argv[1:]))
+        return 0
+    except UserError as e:
+        if "--debug" in argv:
+            raise
+        print(f"rlcourse: {e}", file=sys.stderr)
+        return stop(2)
+    except KeyboardInterrupt:
+        return stop(130)
+
+
+def stop(code: int) -> int:
+    """Under MPI the other processes must not be left waiting."""
+    if "rlcourse.utils.mpi" in sys.modules:
+        sys.modules["rlcourse.utils.mpi"].abort(code)
+    return code
+
+
+# ---- flags
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors, the nearest name, and no abbreviations."""
+
+    def __init__(self, command: str, usage: str, description: str = ""):
+        super().__init__(
+            prog=f"{PROGRAM} {command}",
+            usage=f"{PROGRAM} {command} {usage}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=Formatter,
+        )
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+    def parse_args(self, argv: list[str]) -> argparse.Namespace:
+        found, unknown = self.parse_known_args(argv)
+        for word in unknown:
+            if not word.startswith("-"):
+                self.error(f"'{word}' belongs to no flag")
+            word = word.partition("=")[0]
+            self.error(f"unknown flag {word}.{nearest(word, self._option_string_actions)}")
+        return found
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=32)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        several = action.nargs in ("+", "*")
+        return super()._format_args(action, default_metavar).partition(" ")[0] + " ..." * several
+
+
+def normal(argv: list[str]) -> list[str]:
+    """--num_envs as --num-envs, and Spinning Up's short flags as ours."""
+    result = []
+    for word in argv:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            name = name.replace("_", "-")
+            stem, bracket, short = name.partition("[")
+            word = ALIASES.get(stem, stem) + bracket + short + equals + value
+        result.append(word)
+    return result
+
+
+def add_fields(parser: Parser, cls: type, title: str, several: bool) -> None:
+    """A flag for each field: type, default and meaning are those of the dataclass."""
+    group, helps = parser.add_argument_group(title), config.helps(cls)
+    for f in fields(cls):
+        default = config.default(f)
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        text = helps[f.name].replace("%", "%%") + (f" ({shown})" if shown not in (None, "", {}) else "")
+        nargs = "+" if several or f.type is dict else None
+        kind = KINDS.get(f.type, "INT,INT")
+        group.add_argument(flag(f.name), dest=f.name, nargs=nargs, metavar=kind, help=text)
+
+
+# ---- training
+
+
+@dataclass
+class Experiment:
+    """One run of a grid."""
+
+    cfg: Any
+    settings: Settings
+    folder: Path
+
+
+def train(algo: str, argv: list[str]) -> None:
+    """Every run that the flags describe, one after the other."""
+    module = import_module(f"rlcourse.algos.{algo}")
+    parser = Parser(algo, "--env ENV [flags]", module.__doc__.replace("%", "%%"))
+    add_fields(parser, module.Config, "hyper-parameters (several values make a grid)", several=True)
+    add_fields(parser, Settings, "the run", several=False)
+    parser.add_argument("--dt", action="store_true", help="put date and time in front of the name")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(expand_shorthands(argv, shorthands := {}))
+
+    from rlcourse.utils import folders, mpi
+    from rlcourse.utils.run import device
+
+    runs = grid(module, vars(given), shorthands)
+    settings = runs[0].settings
+    device(settings.device)
+    for run in runs:
+        config.check_shares(run.cfg, settings.cpu)
+        folders.check_writable(run.folder)
+        if not given.overwrite:
+            folders.check_same(run.folder, run.cfg, settings)
+    mpi.launch(settings.cpu)
+
+    from rlcourse.utils.run import Run
+
+    for run in runs:
+        if given.overwrite and mpi.rank() == 0:
+            folders.clear(run.folder)
+        mpi.barrier()
+        if finished(run):
+            if mpi.rank() == 0:
+                print(f"finished already: {run.folder}")
+            continue
+        module.train(run.cfg, Run(run.cfg, settings, run.folder))
+    if mpi.rank() == 0:
+        report(algo, argv, runs)
+
+
+def expand_shorthands(argv: list[str], shorthands: dict[str, str]) -> list[str]:
+    """Take Spinning Up's `--hidden[h]` apart: the flag, and what stands for it in names."""
+    result = []
+    for word in argv:
+        match = re.fullmatch(r"--([a-z-]+)\[(\w+)\](=.*)?", word)
+        if match:
+            shorthands[match[1].replace("-", "_")] = match[2]
+            word = f"--{match[1]}{match[3] or ''}"
+        result.append(word)
+    return result
+
+
+def grid(module: ModuleType, given: dict[str, Any], shorthands: dict[str, str]) -> list[Experiment]:
+    """Every combination of the values given, checked, with the folder that is its own."""
+    from rlcourse.utils import folders, mpi
+
+    values, options = {}, {}
+    for f in fields(module.Config):
+        texts = given[f.name]
+        if texts is not None:
+            values[f.name] = [config.parse(text, f.type, f.name) for text in texts]
+            for value in values[f.name]:
+                if values[f.name].count(value) > 1:
+                    raise UserError(f"{flag(f.name)} has the value {value} twice")
+    for f in fields(Settings):
+        text = given[f.name]
+        if text is not None:
+            parse = config.parse_kwargs if f.type is dict else config.parse
+            options[f.name] = parse(text) if f.type is dict else parse(text, f.type, f.name)
+    if "env" not in values:
+        raise UserError("--env is needed, for example --env CartPole-v1")
+    settings = Settings(**options)
+    config.check(settings)
+    stamp = mpi.first(datetime.now().strftime("%Y-%m-%d_%H-%M-%S_")) if given["dt"] else ""
+
+    named = {name: shorthands.get(name, "") for name in values}
+    swept = {name for name in values if len(values[name]) > 1}
+    runs, ids = [], {}
+    for combination in itertools.product(*values.values()):
+        cfg = module.Config(**dict(zip(values, combination, strict=True)))
+        config.check(cfg)
+        if cfg.env not in ids:
+            ids[cfg.env] = resolve(cfg.env, settings)
+        cfg = replace(cfg, env=ids[cfg.env])
+        runs.append(Experiment(cfg, settings, folders.name(cfg, settings, named, swept, stamp)))
+    return runs
+
+
+def resolve(env: str, settings: Settings) -> str:
+    """The full id of an environment that can be made and that the algorithms can work with."""
+    from rlcourse.utils.envs import make
+
+    made = make(env, settings)
+    made.close()
+    module, colon, _ = env.rpartition(":")
+    return module + colon + made.spec.id
+
+
+def finished(run: Experiment) -> bool:
+    from rlcourse.utils import folders
+    from rlcourse.utils.logger import read
+
+    if not folders.check_same(run.folder, run.cfg, run.settings):
+        return False
+    rows = read(run.folder / "progress.csv")
+    return len(rows) == run.cfg.epochs and (run.folder / "model.pt").exists()
+
+
+def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
+    """The outcome, and what one may want to do next."""
+    from rlcourse.utils.console import number
+    from rlcourse.utils.logger import read
+    from rlcourse.utils.plot import text_curve
+
+    print()
+    for run in runs:
+        rows = read(run.folder / "progress.csv")
+        row = rows[-1]
+        score = f"{number(row['AverageTestEpRet'])} ± {number(row['StdTestEpRet'])}"
+        episodes = f"{run.settings.eval_episodes} episodes of the deterministic policy"
+        print(f"{score} over {episodes}, after {row['TotalEnvInteracts']} steps: {run.folder}")
+    if len(runs) == 1:
+        returns = [r["AverageEpRet"] for r in rows if r["AverageEpRet"] is not None]
+        if len(returns) > 1:
+            print("\nreturn of the training episodes, by epoch")
+            print(text_curve(returns, ascii_only=not sys.stdout.encoding.lower().startswith("utf")))
+    experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in runs)
+    longer = shlex.join(with_flag(argv, "--epochs", str(2 * runs[-1].cfg.epochs)))
+    print("\nnext:")
+    print(f"  {PROGRAM} plot {' '.join(experiments)}")
+    print(f"  {PROGRAM} watch {shlex.quote(str(runs[-1].folder))}")
+    print(f"  {PROGRAM} {algo} {longer}   (goes on from here)")
+
+
+def with_flag(argv: list[str], name: str, value: str) -> list[str]:
+    """The command with one flag set to a value, whether it was there or not."""
+    rest, skip = [], False
+    for word in argv:
+        if word.startswith("--"):
+            skip = word.partition("=")[0] == name
+        if not skip:
+            rest.append(word)
+    return [*rest, name, value]
+
+
+# ---- afterwards
+
+
+def plot(command: str, argv: list[str]) -> None:
+    parser = Parser(command, "RUN... [flags]", "Learning curves: a line per experiment, a band over its seeds.")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs or experiments")
+    parser.add_argument("--value", nargs="+", help="columns of progress.csv to draw", default=[])
+    parser.add_argument("--out", help="file.png or file.svg (curve.png in the first folder)", default="")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(argv)
+
+    from rlcourse.utils import plot
+
+    print(plot.plot(given.runs, out=given.out, value=given.value))
+
+
+def watch(command: str, argv: list[str]) -> None:
+    parser = Parser(command, "RUN [flags]", "Play episodes with a trained policy, in a window or as a GIF.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a model file")
+    parser.add_argument("--episodes", type=int, default=1, metavar="INT", help="how many (1)")
+    parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead (without a screen: watch.gif)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(argv)
+
+    from rlcourse.utils import folders, watch
+
+    run = given.run if given.run.is_file() else folders.runs_under(given.run)[0]
+    gif = given.gif
+    if gif is None and not watch.has_screen():
+        gif = (run if run.is_dir() else run.parent) / "watch.gif"
+    for number, ret in enumerate(watch.watch(run, given.episodes, gif)):
+        print(f"episode {number + 1}: return {ret:.1f}")
+    if gif:
+        print(gif)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
