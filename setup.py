@@ -39,7 +39,6 @@ setup(
         "pyyaml>=6.0",
         "rich>=13.7",
         "matplotlib>=3.9",
-        "scipy>=1.13",
     ],
     extras_require={
         "mpi": ["mpich>=5.0; sys_platform != 'win32'"],  # a whole MPI, for a machine that has none

@@ -1,7 +1,7 @@
 """rlcourse: deep reinforcement learning in PyTorch, to be run, read and done.
 
-    from rlcourse import ppo
-    agent = ppo.train(ppo.Config(env="CartPole-v1"))
+from rlcourse import ppo
+agent = ppo.train(ppo.Config(env="CartPole-v1"))
 """
 
 from importlib import import_module

@@ -29,7 +29,7 @@ from rlcourse.utils import config
 from rlcourse.utils.config import Settings, UserError, flag, nearest
 
 PROGRAM = "python -m rlcourse.run"
-ALIASES = {"--hid": "--hidden", "--act": "--activation", "--exp": "--exp-name", "--env-name": "--env"}
+ALIASES = {"--hid": "--hidden", "--act": "--activation", "--env-name": "--env"}
 KINDS = {int: "INT", float: "FLOAT", bool: "BOOL", str: "TEXT", dict: "KEY=VALUE"}
 
 
@@ -123,7 +123,8 @@ def add_fields(parser: Parser, cls: type, title: str, several: bool) -> None:
     for f in fields(cls):
         default = config.default(f)
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        text = helps[f.name].replace("%", "%%") + (f" ({shown})" if shown not in (None, "", {}) else "")
+        text = helps[f.name].replace("%", "%%")
+        text += f" ({shown})" if shown not in (None, "", {}) else ""
         nargs = "+" if several or f.type is dict else None
         kind = KINDS.get(f.type, "INT,INT")
         group.add_argument(flag(f.name), dest=f.name, nargs=nargs, metavar=kind, help=text)
@@ -289,10 +290,10 @@ def with_flag(argv: list[str], name: str, value: str) -> list[str]:
 
 
 def plot(command: str, argv: list[str]) -> None:
-    parser = Parser(command, "RUN... [flags]", "Learning curves: a line per experiment, a band over its seeds.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs or experiments")
+    parser = Parser(command, "RUN... [flags]", "Learning curves: a line per experiment.")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of runs")
     parser.add_argument("--value", nargs="+", help="columns of progress.csv to draw", default=[])
-    parser.add_argument("--out", help="file.png or file.svg (curve.png in the first folder)", default="")
+    parser.add_argument("--out", default="", metavar="FILE", help="a .png or .svg")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(argv)
 
@@ -302,10 +303,10 @@ def plot(command: str, argv: list[str]) -> None:
 
 
 def watch(command: str, argv: list[str]) -> None:
-    parser = Parser(command, "RUN [flags]", "Play episodes with a trained policy, in a window or as a GIF.")
+    parser = Parser(command, "RUN [flags]", "Play with a trained policy, in a window or as a GIF.")
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("--episodes", type=int, default=1, metavar="INT", help="how many (1)")
-    parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead (without a screen: watch.gif)")
+    parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(argv)
 

@@ -3,7 +3,7 @@
 The derivation is docs/algorithms/ppo.md, whose equations these are:
 
     Eq. 1   δ_t = r_t + γ (1 − d_t) V(s'_t) − V(s_t)                d: s' is terminal
-    Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
+    Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode is over
     Eq. 3   R_t = A_t + V(s_t)
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
     Eq. 5   L(φ) = E[((V_φ(s) − R) / σ)²]                           σ: running std of R
@@ -46,7 +46,7 @@ class Config:
     entropy: float = 0.0                 # β of Eq. 7, bonus for staying random
     max_kl: float = 0.03                 # an update ends once Eq. 8 is above this
     lr: float = 3e-4                     # η of Eq. 9, learning rate
-    lr_end: float = 1.0                  # ζ of Eq. 9, share of η left at the end; 1 keeps it constant
+    lr_end: float = 1.0                  # ζ of Eq. 9, share of η that is left at the end
     passes: int = 10                     # times that an update uses each step
     minibatch: int = 64                  # steps behind one gradient
     max_norm: float = 0.5                # longer gradients are scaled down to this
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
 
 
 class Gaussian(nn.Module):
-    """π(·|s) over a Box of actions: independent normals, each with a standard deviation of its own."""
+    """π(·|s) over a Box of actions: independent normals, each with its own std."""
 
     def __init__(self, norm, act_space, cfg):
         super().__init__()
@@ -175,7 +175,8 @@ class Agent(nn.Module):
 
         metrics = measure(self, data, cfg)
         self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
-        return metrics | dict(VarExplained=fit, GradNorm=sum(norms) / len(norms), GradSteps=len(norms))
+        norm = sum(norms) / len(norms)
+        return metrics | dict(VarExplained=fit, GradNorm=norm, GradSteps=len(norms))
 
 
 def minibatches(data, cfg):
@@ -194,11 +195,13 @@ def explained(v, b):
 @torch.no_grad()
 def measure(agent, b, cfg):
     """Where an update ended, over all its data."""
-    lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
     dist = agent.pi(b.obs)
+    entropy = dist.entropy().mean()
     ratio = (dist.log_prob(b.act) - b.logp_old).exp()
     clipped = ((ratio - 1).abs() > cfg.clip).float().mean()
-    return dict(LossPi=lpi, LossV=loss_v(agent.v, b), KL=kl, Entropy=dist.entropy().mean(), ClipFrac=clipped)
+    lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
+    lv = loss_v(agent.v, b)
+    return dict(LossPi=lpi, LossV=lv, KL=kl, Entropy=entropy, ClipFrac=clipped)
 
 
 @torch.no_grad()
@@ -221,14 +224,15 @@ def collect(envs, agent, cfg):
 
 def train(cfg, run=None):
     """Train an agent; nothing is written unless `run` has a folder."""
-    run = run or Run(cfg)  # seeds, folder, log, checkpoints, evaluation: all that is not mathematics
+    run = run or Run(cfg)  # seeds, folder, log, evaluation: what is not mathematics
     cfg = mpi.divide(cfg)  # environments and minibatches are shared out over the processes
     envs = Envs(cfg, run.settings)
     with run.device:
         agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
 
     for epoch in run.epochs(agent, envs):  # continues where an interrupted run stopped
-        agent.opt_pi.lr = agent.opt_v.lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)  # Eq. 9
+        lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)                # Eq. 9
+        agent.opt_pi.lr = agent.opt_v.lr = lr
         data = collect(envs, agent, cfg)
         run.store(**agent.update(data, cfg))
     return agent

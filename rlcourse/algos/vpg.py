@@ -3,11 +3,11 @@
 The derivation is docs/algorithms/vpg.md, whose equations these are:
 
     Eq. 1   δ_t = r_t + γ (1 − d_t) V(s'_t) − V(s_t)                d: s' is terminal
-    Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode ended, for any reason
+    Eq. 2   A_t = δ_t + γ λ (1 − e_t) A_{t+1}                       e: the episode is over
     Eq. 3   R_t = A_t + V(s_t)
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
     Eq. 5   L(φ) = E[((V_φ(s) − R) / σ)²]                           σ: running std of R
-    Eq. 6   J(θ) = E[log π_θ(a|s) Â]                                ∇J: the policy gradient, where π_θ acted
+    Eq. 6   J(θ) = E[log π_θ(a|s) Â]                                ∇J is the policy gradient
 
     python -m rlcourse.run vpg --env CartPole-v1 --seed 1
 """
@@ -63,7 +63,7 @@ class Batch(NamedTuple):
 
 
 class Gaussian(nn.Module):
-    """π(·|s) over a Box of actions: independent normals, each with a standard deviation of its own."""
+    """π(·|s) over a Box of actions: independent normals, each with its own std."""
 
     def __init__(self, norm, act_space, cfg):
         super().__init__()
@@ -177,7 +177,10 @@ def explained(v, b):
 @torch.no_grad()
 def measure(agent, b):
     """Where an update ended, over all its data."""
-    return dict(LossV=loss_v(agent.v, b), Entropy=agent.pi(b.obs).entropy().mean())
+    dist = agent.pi(b.obs)
+    entropy = dist.entropy().mean()
+    lv = loss_v(agent.v, b)
+    return dict(LossV=lv, Entropy=entropy)
 
 
 @torch.no_grad()
@@ -199,7 +202,7 @@ def collect(envs, agent, cfg):
 
 def train(cfg, run=None):
     """Train an agent; nothing is written unless `run` has a folder."""
-    run = run or Run(cfg)  # seeds, folder, log, checkpoints, evaluation: all that is not mathematics
+    run = run or Run(cfg)  # seeds, folder, log, evaluation: what is not mathematics
     cfg = mpi.divide(cfg)  # environments and minibatches are shared out over the processes
     envs = Envs(cfg, run.settings)
     with run.device:

@@ -1,1 +1,1 @@
-"""All that is not mathematics: environments, networks, optimisers, MPI, logging, saving, plotting."""
+"""All that is not mathematics: environments, networks, MPI, logging, saving, plotting."""

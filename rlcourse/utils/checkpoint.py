@@ -68,7 +68,7 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {e.strerror}") from e
     body, mark, digest = content.rpartition(_MARK)
     if not mark or hashlib.sha256(body).hexdigest().encode() != digest:
-        raise UserError(f"{path} is damaged or was not written by rlcourse (its digest does not fit)")
+        raise UserError(f"{path} is damaged or foreign: its digest does not fit")
     data = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     if data.get("format") != FORMAT:
         raise UserError(f"{path} has format {data.get('format')}, this version reads {FORMAT}")
@@ -76,7 +76,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_newest(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """The file at path, or the one before it if that is damaged, or None; and what there is to say."""
+    """The file at path, or the one before it if that is damaged, or None; and what to say."""
     candidates = [p for p in (path, previous(path)) if p.exists()]
     complaint = ""
     for candidate in candidates:

@@ -24,7 +24,7 @@ class UserError(ValueError):
 class Settings:
     """What a run needs beside the hyper-parameters; alike for all algorithms."""
 
-    exp_name: str = ""  # name of the experiment (default: made of the algorithm, environment and flags)
+    exp_name: str = ""  # of the experiment (default: algorithm, environment and flags)
     data_dir: str = "data"  # folder of all experiments
     cpu: int = 1  # MPI processes working on this run; `auto` takes every core
     threads: int = 1  # torch threads of each process
@@ -40,7 +40,7 @@ class Settings:
 # Fields that may differ between two commands that name the same experiment.
 NOT_COMPARED = {"exp_name", "data_dir", "save_every", "mpi_timeout"}
 
-# Allowed values, alike in all algorithms: (low, high), with "(" or ")" where the end itself is not allowed.
+# Allowed values, alike in all algorithms; a round bracket leaves the end itself out.
 RANGES = {
     "seed": "[0, inf)",
     "epochs": "[1, inf)",
@@ -141,7 +141,7 @@ def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
 
 
 def check(cfg: Any) -> None:
-    """Types, ranges and choices of every field of a Config or Settings; UserError names the first fault."""
+    """Types, ranges and choices of a Config or Settings; UserError names the first fault."""
     for f in fields(cfg):
         value, name = getattr(cfg, f.name), flag(f.name)
         parts = value if isinstance(value, tuple) else (value,)
@@ -152,7 +152,7 @@ def check(cfg: Any) -> None:
             if f.name in RANGES and not _inside(part, RANGES[f.name]):
                 raise UserError(f"{name} {value} is out of range: it must lie in {RANGES[f.name]}")
         if f.name in CHOICES and value not in CHOICES[f.name]:
-            raise UserError(f"{name} {value!r} is unknown: choose from {', '.join(CHOICES[f.name])}")
+            raise UserError(f"{name} {value!r} is none of {', '.join(CHOICES[f.name])}")
 
 
 def check_shares(cfg: Any, cpu: int) -> None:
@@ -161,7 +161,7 @@ def check_shares(cfg: Any, cpu: int) -> None:
         total = getattr(cfg, name, cpu)
         if total % cpu:
             near = max(1, round(total / cpu)) * cpu
-            raise UserError(f"{flag(name)} {total} is not divisible by the {cpu} processes: try {near}")
+            raise UserError(f"{flag(name)} {total} does not divide among --cpu {cpu}: try {near}")
     if hasattr(cfg, "minibatch") and hasattr(cfg, "passes"):
         steps = cfg.horizon * cfg.num_envs
         if steps % cfg.minibatch:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a table that is redrawn on a terminal, a line per epoch elsewhere."""
+"""What a person sees of a run: a live table on a terminal, a line per epoch elsewhere."""
 
 import sys
 import time
@@ -115,7 +115,9 @@ class Display:
         progress.add_row(
             ProgressBar(total=self.epochs, completed=done, width=40),
             f"epoch {done}/{self.epochs}",
-            f"{clock(self.left(done))} left" if done < self.epochs else f"{clock(row['Time'])} in all",
+            f"{clock(self.left(done))} left"
+            if done < self.epochs
+            else f"{clock(row['Time'])} in all",
         )
         return Group("", Columns(blocks, padding=(0, 3)), "", curve, progress)
 

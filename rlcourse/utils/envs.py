@@ -1,10 +1,10 @@
 """N environments side by side, one tensor row each, with explicit ends and resets.
 
-`step` says of each environment whether s' is terminal (`term`) and whether the episode is over for any
-reason (`done`); its next_obs is always the true successor. `reset_done` then starts new episodes in the
-rows that ended. Each episode has a seed of its own, which depends only on the run's seed, the
-environment's number among those of all processes, and the episode's number in it. So an open episode
-can be played again to where it was, and a run continues as if it had never stopped.
+`step` says of each environment whether s' is terminal (`term`) and whether the episode is over for
+any reason (`done`); its next_obs is always the true successor. `reset_done` then starts new
+episodes in the rows that ended. Each episode has a seed of its own, which depends only on the run's
+seed, the environment's number among those of all processes, and the episode's number in it. So an
+open episode can be played again to where it was, and a run continues as if it had never stopped.
 """
 
 import difflib
@@ -134,7 +134,9 @@ class Envs:
         return obs, rew, bool(term)
 
     def _place(self, i: int) -> str:
-        where = f"environment {self.number[i]}, episode {self.episode[i]}, step {len(self.played[i])}"
+        where = (
+            f"environment {self.number[i]}, episode {self.episode[i]}, step {len(self.played[i])}"
+        )
         return where + (f", process {mpi.rank()}" if mpi.size() > 1 else "")
 
     def _check(self, rews: list[float]) -> None:
@@ -169,7 +171,9 @@ class Envs:
             for action in actions.tolist() if actions.ndim == 1 else actions:
                 obs = self.spaces.encode([self._play(i, action)[0]])[0]
             if self.over[i] or not np.array_equal(obs, state["obs"][i].numpy()):
-                complaints.append(f"{self._place(i)} did not repeat itself: a new episode begins there")
+                complaints.append(
+                    f"{self._place(i)} did not repeat itself: a new episode begins there"
+                )
                 self.over[i] = True
             self.obs[i] = state["obs"][i].numpy()
         return complaints

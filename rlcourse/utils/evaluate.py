@@ -9,7 +9,7 @@ NO_LIMIT = 10_000  # steps after which an evaluation ends an episode that has no
 
 
 class Evaluation:
-    """`eval_episodes` environments of their own, divided over the processes and played side by side."""
+    """`eval_episodes` environments, divided over the processes and played side by side."""
 
     def __init__(self, env: str, seed: int, settings: Settings):
         self.numbers = range(mpi.rank(), settings.eval_episodes, mpi.size())

@@ -1,7 +1,7 @@
 """A run's folder: what it is called, what it holds, and how a command finds it.
 
-A folder is a function of its configuration: `data/<experiment>/<experiment>_s<seed>/`. A command that
-meets its own folder continues or reports; one that meets another configuration is refused.
+A folder is a function of its configuration: `data/<experiment>/<experiment>_s<seed>/`. A command
+that meets its own folder continues or reports; one that meets another configuration is refused.
 """
 
 import fcntl
@@ -50,8 +50,8 @@ def name(
 ) -> Path:
     """The folder of a run.
 
-    `given` are the fields on the command line and their shorthands ('' for the usual one), `swept` those
-    with several values; `stamp` goes in front of the experiment's name.
+    `given` are the fields on the command line and their shorthands ('' for the usual one), `swept`
+    those with several values; `stamp` goes in front of the experiment's name.
     """
     usual = shorthands([f.name for f in fields(cfg)])
     named = [n for n in given if n in usual and n not in ("seed", "epochs", "env")]
@@ -134,14 +134,12 @@ def check_same(folder: Path, cfg: Any, settings: Settings) -> bool:
     if there is None:
         return False
     here = describe(cfg, settings)
-    differing = [
-        n for n in here if n not in NOT_COMPARED and n in there and here[n] != there[n]
-    ]
+    differing = [n for n in here if n not in NOT_COMPARED and n in there and here[n] != there[n]]
     if differing == ["epochs"] and here["epochs"] > there["epochs"]:
         if here.get("lr_end", 1) == 1:
             return True  # longer, and nothing before depends on how long
         raise UserError(
-            f"{folder} cannot be prolonged from --epochs {there['epochs']} to {here['epochs']}: its "
+            f"{folder} cannot go on from --epochs {there['epochs']} to {here['epochs']}: its "
             "learning rate (--lr-end) depends on them; --overwrite starts anew"
         )
     if differing:

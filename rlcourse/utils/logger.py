@@ -1,8 +1,8 @@
-"""Diagnostics of a run: averaged over an epoch and the processes, written as CSV and for TensorBoard.
+"""A run's diagnostics: averaged over an epoch and the processes, as CSV and for TensorBoard.
 
 Columns have Spinning Up's names. The first row fixes them; a cell without a value stays empty.
-TensorBoard's tags are rollout/, eval/, train/ and time/ followed by the column; its x axis is the number
-of environment steps of all processes.
+TensorBoard's tags are rollout/, eval/, train/ and time/ followed by the column; its x axis is the
+number of environment steps of all processes.
 """
 
 import csv
@@ -37,13 +37,13 @@ class Logger:
             return
         self.path = folder / "progress.csv"
         write(self.path, table(self.rows).encode())  # drops rows that a checkpoint does not cover
-        from torch.utils.tensorboard import SummaryWriter  # half a second that a dry run need not pay
+        from torch.utils.tensorboard import SummaryWriter  # takes half a second
 
         done = self.rows[-1]["TotalEnvInteracts"] + 1 if rows else None
         self.events = SummaryWriter(str(folder), purge_step=done)
 
     def store(self, **values: Any) -> None:
-        """Keep numbers or one-element tensors for the epoch's averages, without waiting for a GPU."""
+        """Keep numbers or one-element tensors for the epoch's averages."""
         for column, value in values.items():
             self.stored[column].append(value)
 
@@ -88,7 +88,7 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
 
 
 def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """The rows of a progress.csv, at most the first `most`; a row cut short at the end is left out."""
+    """The first `most` rows of a progress.csv; a row cut short at the end is left out."""
     if not path.exists():
         return []
     whole, _, _ = path.read_text().rpartition("\n")

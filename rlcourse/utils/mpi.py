@@ -23,7 +23,7 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_NTASKS")
 
 
 def _under_mpi() -> bool:
-    """Whether a launcher started this process: mpiexec says so, or `python -m mpi4py` was asked for."""
+    """Whether a launcher of MPI started this process, or `python -m mpi4py`."""
     return "mpi4py" in sys.orig_argv or any(int(os.environ.get(name, 1)) > 1 for name in _SIZES[:2])
 
 
@@ -50,15 +50,15 @@ def launch(cpu: int) -> None:
     """Become `cpu` processes that run this same command; returns where that is the case already."""
     if cpu != size() and (size() > 1 or _LAUNCHED in os.environ):
         raise UserError(
-            f"--cpu {cpu} was asked for and mpiexec started {size()}: is it the mpiexec of another MPI? "
-            f"Use the one beside {sys.executable}, or pass --cpu {size()}"
+            f"--cpu {cpu}, but mpiexec started {size()} that see each other: pass --cpu {size()}, "
+            f"or use the mpiexec of this Python's MPI, beside {sys.executable}"
         )
     if cpu == size():
         return
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(beside) if beside.exists() else which("mpiexec")
     if mpiexec is None:
-        raise UserError(f'--cpu {cpu} needs an MPI, and no mpiexec was found: pip install -e ".[mpi]"')
+        raise UserError(f'--cpu {cpu} needs mpiexec, which was not found: pip install -e ".[mpi]"')
     command = sys.orig_argv[1:]  # with the `-m`, which sys.argv has lost
     command = [mpiexec, "-n", str(cpu), sys.executable, "-m", "mpi4py", *command]
     sys.stdout.flush()
@@ -134,7 +134,7 @@ def column_moments(x: Any) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def statistics(x: list[float]) -> dict[str, float]:
-    """Mean, standard deviation, maximum and minimum of all the processes' numbers; {} if there are none."""
+    """Mean, deviation, maximum and minimum over all processes; {} if there are no numbers."""
     count, sum_ = total([len(x), sum(x)])
     if count == 0:
         return {}

@@ -24,8 +24,8 @@ ACTIVATIONS = {
 def mlp(sizes: list[int], activation: str, gain: float = 1.0) -> nn.Sequential:
     """Linear layers of these sizes with the activation between them.
 
-    Weights are orthogonal with gain √2, and `gain` in the last layer (Saxe et al. 2013, arXiv:1312.6120;
-    for policy gradients Engstrom et al. 2020, arXiv:2005.12729); biases are 0.
+    Weights are orthogonal with gain √2, and `gain` in the last layer; biases are 0 (Saxe et al. 2013,
+    arXiv:1312.6120; what it does for policy gradients: Engstrom et al. 2020, arXiv:2005.12729).
     """
     layers = []
     for inputs, outputs in pairwise(sizes):
@@ -38,10 +38,10 @@ def mlp(sizes: list[int], activation: str, gain: float = 1.0) -> nn.Sequential:
 
 
 def flat(net: Module) -> Module:
-    """Lay the parameters and their gradients out as views of two vectors, `net.theta` and its `.grad`.
+    """Lay parameters and gradients out as views of two vectors, `net.theta` and its `.grad`.
 
-    An optimiser step, a target update, a gradient's norm or its mean over processes is then one operation.
-    What would break the views (deepcopy, .to, zero_grad) has to come before this call.
+    An optimiser step, a target update, a gradient's norm or its mean over processes is then one
+    operation. What would break the views (deepcopy, .to, zero_grad) has to come before this call.
     """
     params = list(net.parameters())
     theta = torch.cat([p.detach().flatten() for p in params])

@@ -1,4 +1,4 @@
-"""A policy that can be saved, opened alone, and asked for actions in its environment's own units."""
+"""A policy that can be saved, opened alone, and asked for actions in an environment's own units."""
 
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +40,7 @@ def save(path: Path, policy: Policy, cfg: Any, settings: Settings, **more: Any) 
 
 
 def load(path: Path | str) -> tuple[Policy, dict[str, Any]]:
-    """A policy and its configuration, from a run's folder or a model file; opening it runs no code in it."""
+    """A policy and its configuration, from a run's folder or a model file."""
     path = Path(path)
     data = checkpoint.load(path / "model.pt" if path.is_dir() else path)
     config = data["config"]

@@ -1,8 +1,8 @@
 """One run: all that an algorithm's `train` needs and that is not mathematics.
 
-Seeds, device, folder, log, evaluation, checkpoints and signals. `for epoch in run.epochs(agent, envs)`
-yields the epochs that are still to be done; whatever has to happen between two of them happens in there.
-A run that was cut off continues from its last checkpoint as if it had never stopped, bit for bit.
+Seeds, device, folder, log, evaluation, checkpoints and signals. `run.epochs(agent, envs)` yields
+the epochs that are still to be done; what has to happen between two of them happens there. A run
+that was cut off continues from its last checkpoint as if it had never stopped, bit for bit.
 """
 
 import os
@@ -129,7 +129,7 @@ class Run:
     # ---- folder
 
     def _open(self) -> list[str]:
-        """Take the folder, and continue from its checkpoint if there is one; what there is to say."""
+        """Take the folder, and continue from its checkpoint if there is one; what to say."""
         notes = []
         if mpi.rank() == 0:
             self.lock = folders.take(self.folder)
@@ -148,7 +148,8 @@ class Run:
 
     def _save(self, row: dict[str, Any]) -> None:
         """The policy for use, and everything that continuing needs."""
-        ranks = mpi.gather({"torch": torch.get_rng_state(), "envs": self.envs.state_dict()} | self._cuda())
+        mine = {"torch": torch.get_rng_state(), "envs": self.envs.state_dict()}
+        ranks = mpi.gather(mine | self._cuda())
         if mpi.rank() == 0:
             self._save_policy("model.pt", row)
             state = {
@@ -190,7 +191,7 @@ class Run:
     # ---- signals
 
     def _catch_signals(self) -> dict[int, Any]:
-        """The first SIGINT or SIGTERM ends the run at the end of the epoch, a second one at once."""
+        """The first SIGINT or SIGTERM ends the run after the epoch, a second one at once."""
         if not self.folder or threading.current_thread() is not threading.main_thread():
             return {}
 
@@ -203,7 +204,7 @@ class Run:
 
     def _leave(self, number_: int) -> None:
         if mpi.rank() == 0:
-            print(f"stopped by {signal.Signals(number_).name} and saved: the same command continues")
+            print(f"stopped by {signal.Signals(number_).name}, saved: the same command continues")
         sys.exit(128 + number_)
 
     def _title(self, start: int) -> str:
@@ -223,5 +224,5 @@ def device(name: str) -> torch.device:
     if found.type not in ("cpu", "cuda"):
         raise UserError(f"--device {name} is unknown: choose cpu, cuda or cuda:N")
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"--device {name} is not there: torch sees {torch.cuda.device_count()} GPUs")
+        raise UserError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs")
     return found

@@ -1,8 +1,8 @@
 """What enters the network and what leaves it: an environment's spaces as vectors.
 
-Observations become rows of float32, a discrete one a one-hot row. Continuous actions are in [-1, 1] for
-all algorithms and are mapped here to the box: affine and clipped in each dimension; a dimension without
-finite bounds is passed on as it is.
+Observations become rows of float32, a discrete one a one-hot row. Continuous actions are in [-1, 1]
+for all algorithms and are mapped here to the box: affine and clipped in each dimension; a dimension
+without finite bounds is passed on as it is.
 """
 
 from typing import Any
@@ -51,12 +51,12 @@ def check_spaces(name: str, obs: Space, act: Space) -> None:
         )
     if not isinstance(obs, Discrete) and not (isinstance(obs, Box) and len(obs.shape) == 1):
         raise UserError(
-            f"--env {name} has {_short(obs)} observations, and a vector (Box) or Discrete is needed: "
+            f"--env {name} has {_short(obs)} observations, not a vector (Box) or Discrete: "
             "wrap it in gymnasium.wrappers.FlattenObservation"
         )
     if not isinstance(act, Discrete) and not (isinstance(act, Box) and len(act.shape) == 1):
         raise UserError(
-            f"--env {name} has {_short(act)} actions, and a vector (Box) or Discrete is needed: "
+            f"--env {name} has {_short(act)} actions, not a vector (Box) or Discrete: "
             "wrap it in a gymnasium.ActionWrapper that maps one of these to them"
         )
 

@@ -25,8 +25,8 @@ def watch(model: Path, episodes: int = 1, gif: Path | None = None) -> list[float
     """Play episodes with the deterministic policy of a run or model file; their returns."""
     mode = "rgb_array" if gif else "human"
     if gif:
-        os.environ.setdefault("MUJOCO_GL", "egl")  # draws without a screen; read when mujoco is imported
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # the same for pygame
+        os.environ.setdefault("MUJOCO_GL", "egl")  # mujoco, when imported, then needs no screen
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame neither
     player, config = policy.load(model)
     settings = Settings(max_ep_len=config["max_ep_len"], env_kwargs=config["env_kwargs"])
     env = make(config["env"], settings, render_mode=mode)
