@@ -24,7 +24,7 @@ ACTIVATIONS = {
 def mlp(sizes: list[int], activation: str, gain: float = 1.0) -> nn.Sequential:
     """Linear layers of these sizes with the activation between them.
 
-    Weights are orthogonal with gain √2, and `gain` in the last layer; biases are 0 (Saxe et al. 2013,
+    Weights are orthogonal of gain √2, the last of `gain`; biases are 0 (Saxe et al. 2013,
     arXiv:1312.6120; what it does for policy gradients: Engstrom et al. 2020, arXiv:2005.12729).
     """
     layers = []
