@@ -62,9 +62,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def stop(code: int) -> int:
     """Under MPI the other processes must not be left waiting."""
-    if "rlcourse.utils.mpi" in sys.modules:
-        sys.modules["rlcourse.utils.mpi"].abort(code)
-    return code
+    mpi = sys.modules.get("rlcourse.utils.mpi")
+    return mpi.abort(code) if mpi and mpi.size() > 1 else code
 
 
 # ---- flags
@@ -212,6 +211,8 @@ def grid(module: ModuleType, given: dict[str, Any], shorthands: dict[str, str]) 
             options[f.name] = parse(text) if f.type is dict else parse(text, f.type, f.name)
     if "env" not in values:
         raise UserError("--env is needed, for example --env CartPole-v1")
+    if mpi.size() > 1:
+        options.setdefault("cpu", mpi.size())  # mpiexec was called by hand, or by Slurm
     settings = Settings(**options)
     config.check(settings)
     stamp = mpi.first(datetime.now().strftime("%Y-%m-%d_%H-%M-%S_")) if given["dt"] else ""
@@ -240,13 +241,12 @@ def resolve(env: str, settings: Settings) -> str:
 
 
 def finished(run: Experiment) -> bool:
-    from rlcourse.utils import folders
-    from rlcourse.utils.logger import read
+    from rlcourse.utils import checkpoint, folders
 
     if not folders.check_same(run.folder, run.cfg, run.settings):
         return False
-    rows = read(run.folder / "progress.csv")
-    return len(rows) == run.cfg.epochs and (run.folder / "model.pt").exists()
+    state, _ = checkpoint.load_newest(run.folder / "checkpoint.pt")
+    return state is not None and state["epoch"] == run.cfg.epochs
 
 
 def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
@@ -260,8 +260,8 @@ def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
         rows = read(run.folder / "progress.csv")
         row = rows[-1]
         score = f"{number(row['AverageTestEpRet'])} ± {number(row['StdTestEpRet'])}"
-        episodes = f"{run.settings.eval_episodes} episodes of the deterministic policy"
-        print(f"{score} over {episodes}, after {row['TotalEnvInteracts']} steps: {run.folder}")
+        print(f"{run.folder}")
+        print(f"  deterministic policy, {run.settings.eval_episodes} episodes: return {score}")
     if len(runs) == 1:
         returns = [r["AverageEpRet"] for r in rows if r["AverageEpRet"] is not None]
         if len(returns) > 1:

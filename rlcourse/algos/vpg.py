@@ -171,7 +171,7 @@ def minibatches(data, cfg):
 @torch.no_grad()
 def explained(v, b):
     """The share of the returns' variance that V predicts: 1 at best, 0 for a constant."""
-    return 1 - (b.ret - v(b.obs)).var() / b.ret.var()
+    return 1 - (b.ret - v(b.obs)).var() / (b.ret.var() + 1e-8)
 
 
 @torch.no_grad()

@@ -131,9 +131,11 @@ def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
         if not (equals and key.isidentifier()):
             raise UserError(f"--env-kwargs takes key=value, not '{pair}'")
         try:
-            result[key] = ast.literal_eval(text)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            result[key] = text
+            value = text
+        known = isinstance(value, bool | int | float | str | list | tuple | dict | None)
+        result[key] = value if known else text
     return result
 
 

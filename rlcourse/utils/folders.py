@@ -74,8 +74,14 @@ def name(
 
 def describe(cfg: Any, settings: Settings) -> dict[str, Any]:
     """Everything that determines a run, as plain data."""
-    values = {"algo": algo_of(cfg)} | asdict(cfg) | asdict(settings)
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+    return _plain({"algo": algo_of(cfg)} | asdict(cfg) | asdict(settings))
+
+
+def _plain(x: Any) -> Any:
+    """Tuples as lists, which is what YAML knows."""
+    if isinstance(x, dict):
+        return {key: _plain(value) for key, value in x.items()}
+    return [_plain(value) for value in x] if isinstance(x, list | tuple) else x
 
 
 def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
@@ -187,6 +193,11 @@ def take(folder: Path) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def release(file: IO[str] | None) -> None:
+    if file:
+        file.close()
 
 
 def runs_under(path: Path) -> list[Path]:

@@ -10,21 +10,21 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from shutil import which
+from shutil import get_terminal_size, which
 from typing import Any, NoReturn
 
 import numpy as np
 
-from rlcourse.utils.config import UserError
+from rlcourse.utils.config import UserError, cores
 
 timeout = 300.0  # seconds; set from --mpi-timeout
 _LAUNCHED = "RLCOURSE_CPU"  # the number of processes that launch() asked for
-_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_NTASKS")
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # set by the launchers of MPICH and Open MPI
 
 
 def _under_mpi() -> bool:
     """Whether a launcher of MPI started this process, or `python -m mpi4py`."""
-    return "mpi4py" in sys.orig_argv or any(int(os.environ.get(name, 1)) > 1 for name in _SIZES[:2])
+    return "mpi4py" in sys.orig_argv or any(int(os.environ.get(name, 1)) > 1 for name in _SIZES)
 
 
 if _under_mpi():
@@ -61,17 +61,20 @@ def launch(cpu: int) -> None:
         raise UserError(f'--cpu {cpu} needs mpiexec, which was not found: pip install -e ".[mpi]"')
     command = sys.orig_argv[1:]  # with the `-m`, which sys.argv has lost
     command = [mpiexec, "-n", str(cpu), sys.executable, "-m", "mpi4py", *command]
+    if cpu > cores():
+        print(f"rlcourse: {cpu} processes share {cores()} cores: expect them to wait", file=sys.stderr)
+    changes = {_LAUNCHED: str(cpu), "OMP_NUM_THREADS": "1"}
+    if sys.stdout.isatty():  # mpiexec passes on what is printed, but not that it goes to a terminal
+        changes |= {"FORCE_COLOR": "1", "COLUMNS": str(get_terminal_size().columns)}
     sys.stdout.flush()
-    os.execve(mpiexec, command, os.environ | {_LAUNCHED: str(cpu), "OMP_NUM_THREADS": "1"})
+    os.execve(mpiexec, command, os.environ | changes)
 
 
 def abort(code: int) -> NoReturn:
-    """End all processes now: a process that just left would keep the others waiting."""
+    """End all of several processes: one that just left would keep the others waiting."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if size() > 1:
-        _comm.Abort(code)
-    sys.exit(code)
+    _comm.Abort(code)
 
 
 def divide(cfg: Any) -> Any:

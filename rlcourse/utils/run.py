@@ -47,6 +47,7 @@ class Run:
         self.show = show and mpi.rank() == 0
         self.device = device(settings.device)
         self.rows: list[dict[str, Any]] = []
+        self.lock = None
         torch.set_num_threads(settings.threads)
         mpi.timeout = settings.mpi_timeout
         own = np.random.SeedSequence(cfg.seed, spawn_key=(DRAWS, mpi.rank()))
@@ -61,9 +62,9 @@ class Run:
         self.agent, self.envs = agent, envs
         self.policy = policy.Policy(agent, envs.spaces, self.settings.device)
         self.stop, self.best, self.seconds = 0, -np.inf, 0.0
-        notes = self._open() if self.folder else []
-        start = len(self.rows)
+        start, notes = self._open() if self.folder else (0, [])
         if start == self.cfg.epochs:
+            folders.release(self.lock)
             return
         self.evaluation = Evaluation(self.cfg.env, self.cfg.seed, self.settings)
         self.logger = Logger(self.folder, self.rows)
@@ -85,6 +86,7 @@ class Run:
             self.logger.close()
             if self.display:
                 self.display.close()
+            folders.release(self.lock)
 
     # ---- between two epochs
 
@@ -128,23 +130,22 @@ class Run:
 
     # ---- folder
 
-    def _open(self) -> list[str]:
-        """Take the folder, and continue from its checkpoint if there is one; what to say."""
-        notes = []
+    def _open(self) -> tuple[int, list[str]]:
+        """Take the folder, and its checkpoint if there is one: epochs done, and what to say."""
+        done, notes = 0, []
         if mpi.rank() == 0:
             self.lock = folders.take(self.folder)
             folders.check_same(self.folder, self.cfg, self.settings)
         mpi.barrier()
         state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
         if state:
-            if note:
-                notes.append(note)
-            notes += self._restore(state)
-            self.rows = read(self.folder / "progress.csv", state["epoch"])
+            notes = [note] * bool(note) + self._restore(state)
+            done = state["epoch"]
+            self.rows = read(self.folder / "progress.csv", done)
         mpi.barrier()
         if mpi.rank() == 0:
             folders.write_config(self.folder, self.cfg, self.settings)
-        return notes
+        return done, notes
 
     def _save(self, row: dict[str, Any]) -> None:
         """The policy for use, and everything that continuing needs."""
