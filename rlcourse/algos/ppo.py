@@ -8,7 +8,7 @@ The derivation is docs/algorithms/ppo.md, whose equations these are:
     Eq. 4   Â = (A − mean A) / std A                                over the whole rollout
     Eq. 5   L(φ) = E[((V_φ(s) − R) / σ)²]                           σ: running std of R
     Eq. 6   w = π_θ(a|s) / π_old(a|s)
-    Eq. 7   J(θ) = E[min(w Â, clip(w, 1 − ε, 1 + ε) Â)] + β E[H(π_θ(·|s))]
+    Eq. 7   J(θ) = E[min(w Â, clip(w, 1 − ε, 1 + ε) Â) + β H(π_θ(·|s))]
     Eq. 8   KL(π_old, π_θ) ≈ E[w − 1 − log w]                       never negative
     Eq. 9   η_k = η (1 − (1 − ζ) k / K)                             k: epoch, of K
 
@@ -21,12 +21,12 @@ from typing import NamedTuple
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, Normal
 
 from rlcourse.utils import mpi
+from rlcourse.utils.distributions import Categorical, Normal
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.nets import Normaliser, flat, mlp
-from rlcourse.utils.optim import adam, descend
+from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.run import Run
 
 
@@ -48,7 +48,7 @@ class Config:
     lr: float = 3e-4                     # η of Eq. 9, learning rate
     lr_end: float = 1.0                  # ζ of Eq. 9, share of η that is left at the end
     passes: int = 10                     # times that an update uses each step
-    minibatch: int = 64                  # steps behind one gradient
+    minibatch: int = 128                 # steps behind one gradient
     max_norm: float = 0.5                # longer gradients are scaled down to this
     norm_obs: bool = True                # show the networks observations of mean 0 and std 1
     norm_ret: bool = True                # let V learn returns of mean 0 and std 1
@@ -80,7 +80,7 @@ class Gaussian(nn.Module):
         self.log_std = nn.Parameter(torch.full(act_space.shape, -0.5))
 
     def forward(self, obs):
-        return Independent(Normal(self.mu(self.norm(obs)), self.log_std.exp()), 1)
+        return Normal(self.mu(self.norm(obs)), self.log_std)
 
 
 class Softmax(nn.Module):
@@ -92,7 +92,7 @@ class Softmax(nn.Module):
         self.logits = mlp([norm.dim, *cfg.hidden, int(act_space.n)], cfg.activation, gain=0.01)
 
     def forward(self, obs):
-        return Categorical(logits=self.logits(self.norm(obs)))
+        return Categorical(self.logits(self.norm(obs)).log_softmax(-1))
 
 
 class Value(nn.Module):
@@ -137,7 +137,7 @@ def loss_pi(pi, b, clip, beta):
     ratio = log_ratio.exp()                                                      # Eq. 6
     clipped = ratio.clamp(1 - clip, 1 + clip)
     surrogate = torch.min(ratio * b.adv, clipped * b.adv)
-    objective = surrogate.mean() + beta * dist.entropy().mean()                  # Eq. 7
+    objective = (surrogate + beta * dist.entropy()).mean()                       # Eq. 7
     kl = (ratio - 1 - log_ratio).mean()                                          # Eq. 8
     return -objective, kl.detach()
 
@@ -152,10 +152,9 @@ class Agent(nn.Module):
         super().__init__()
         norm = Normaliser(obs_dim, cfg.norm_obs)
         Policy = Gaussian if isinstance(act_space, Box) else Softmax
-        self.pi = flat(Policy(norm, act_space, cfg))
-        self.v = flat(Value(norm, cfg))
-        self.opt_pi = adam(self.pi, cfg.lr, eps=1e-5)  # a larger ε calms steps along tiny gradients
-        self.opt_v = adam(self.v, cfg.lr, eps=1e-5)
+        self.pi = Policy(norm, act_space, cfg)
+        self.v = Value(norm, cfg)
+        self.opt = Adam(flat(self), cfg.lr, eps=1e-5)  # a larger ε calms steps along tiny gradients
 
     def act(self, obs):
         """What evaluation plays: the most likely action."""
@@ -168,10 +167,10 @@ class Agent(nn.Module):
         norms = []
         for b in minibatches(data, cfg):
             lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
+            lv = loss_v(self.v, b)
             if mpi.mean(kl) > cfg.max_kl:  # the mean, so that all processes stop together
                 break
-            norms.append(descend(self.opt_pi, lpi, cfg.max_norm))
-            descend(self.opt_v, loss_v(self.v, b), cfg.max_norm)
+            norms.append(descend(self.opt, lpi + lv, cfg.max_norm))
 
         metrics = measure(self, data, cfg)
         self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
@@ -231,8 +230,7 @@ def train(cfg, run=None):
         agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
 
     for epoch in run.epochs(agent, envs):  # continues where an interrupted run stopped
-        lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)                # Eq. 9
-        agent.opt_pi.lr = agent.opt_v.lr = lr
+        agent.opt.lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)      # Eq. 9
         data = collect(envs, agent, cfg)
         run.store(**agent.update(data, cfg))
     return agent

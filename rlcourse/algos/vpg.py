@@ -18,12 +18,12 @@ from typing import NamedTuple
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, Normal
 
 from rlcourse.utils import mpi
+from rlcourse.utils.distributions import Categorical, Normal
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.nets import Normaliser, flat, mlp
-from rlcourse.utils.optim import adam, descend
+from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.run import Run
 
 
@@ -72,7 +72,7 @@ class Gaussian(nn.Module):
         self.log_std = nn.Parameter(torch.full(act_space.shape, -0.5))
 
     def forward(self, obs):
-        return Independent(Normal(self.mu(self.norm(obs)), self.log_std.exp()), 1)
+        return Normal(self.mu(self.norm(obs)), self.log_std)
 
 
 class Softmax(nn.Module):
@@ -84,7 +84,7 @@ class Softmax(nn.Module):
         self.logits = mlp([norm.dim, *cfg.hidden, int(act_space.n)], cfg.activation, gain=0.01)
 
     def forward(self, obs):
-        return Categorical(logits=self.logits(self.norm(obs)))
+        return Categorical(self.logits(self.norm(obs)).log_softmax(-1))
 
 
 class Value(nn.Module):
@@ -140,8 +140,8 @@ class Agent(nn.Module):
         Policy = Gaussian if isinstance(act_space, Box) else Softmax
         self.pi = flat(Policy(norm, act_space, cfg))
         self.v = flat(Value(norm, cfg))
-        self.opt_pi = adam(self.pi, cfg.lr)
-        self.opt_v = adam(self.v, cfg.lr_v)
+        self.opt_pi = Adam(self.pi, cfg.lr)
+        self.opt_v = Adam(self.v, cfg.lr_v)
 
     def act(self, obs):
         """What evaluation plays: the most likely action."""

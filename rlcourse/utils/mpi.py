@@ -62,7 +62,9 @@ def launch(cpu: int) -> None:
     command = sys.orig_argv[1:]  # with the `-m`, which sys.argv has lost
     command = [mpiexec, "-n", str(cpu), sys.executable, "-m", "mpi4py", *command]
     if cpu > cores():
-        print(f"rlcourse: {cpu} processes share {cores()} cores: expect them to wait", file=sys.stderr)
+        print(
+            f"rlcourse: {cpu} processes share {cores()} cores: expect them to wait", file=sys.stderr
+        )
     changes = {_LAUNCHED: str(cpu), "OMP_NUM_THREADS": "1"}
     if sys.stdout.isatty():  # mpiexec passes on what is printed, but not that it goes to a terminal
         changes |= {"FORCE_COLOR": "1", "COLUMNS": str(get_terminal_size().columns)}

@@ -1,43 +1,61 @@
 """One step down a gradient."""
 
 from math import inf, isfinite
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from rlcourse.utils import mpi
 
 
-class adam(torch.optim.Adam):
-    """Adam (Kingma & Ba 2014, arXiv:1412.6980) on the flat parameter vector of a network."""
+class Adam:
+    """Adam (Kingma & Ba 2014, arXiv:1412.6980) on the flat parameter vector of a network.
+
+    The step is torch's own fused one; torch.optim.Adam wraps it into bookkeeping for many tensors that
+    takes longer than the step itself does for one small vector.
+    """
 
     def __init__(self, net: nn.Module, lr: float, eps: float = 1e-8):
-        super().__init__([net.theta], lr=lr, eps=eps, fused=True)
-        self.params = list(net.parameters())
-        self.name = type(net).__name__
+        self.lr, self.eps = lr, eps
+        self.net, self.params = type(net).__name__, list(net.parameters())
+        self.theta = net.theta
+        self.moments = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
+        self.steps = torch.zeros((), device=self.theta.device)
 
-    @property
-    def lr(self) -> float:
-        return self.param_groups[0]["lr"]
+    def step(self) -> None:
+        m, v = self.moments
+        adam(
+            *([self.theta], [self.theta.grad], [m], [v], [], [self.steps]),
+            **dict(lr=self.lr, eps=self.eps, beta1=0.9, beta2=0.999, weight_decay=0.0),
+            **dict(fused=True, amsgrad=False, maximize=False),
+        )
 
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self.param_groups[0]["lr"] = lr
+    def state_dict(self) -> dict[str, Any]:
+        m, v = self.moments
+        return {"lr": self.lr, "m": m, "v": v, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.lr = state["lr"]
+        for mine, theirs in zip(self.moments, (state["m"], state["v"]), strict=True):
+            mine.copy_(theirs)
+        self.steps.copy_(state["steps"])
 
 
-def descend(opt: adam, loss: Tensor, max_norm: float = inf) -> float:
+def descend(opt: Adam, loss: Tensor, max_norm: float = inf) -> float:
     """One gradient step on the parameters of `opt` alone, and the norm of its gradient.
 
     The gradient is the mean over all processes, scaled down to `max_norm` where it is longer.
     """
-    (theta,) = opt.param_groups[0]["params"]
-    theta.grad.zero_()
+    grad = opt.theta.grad
+    grad.zero_()
     loss.backward(inputs=opt.params)  # other networks in the loss get no gradient
-    mpi.average_(theta.grad)
-    norm = float(theta.grad.norm())
+    mpi.average_(grad)
+    norm = float(grad.norm())
     if not isfinite(norm):
-        raise FloatingPointError(f"the gradient of {opt.name} is {norm}; its parameters were kept")
+        raise FloatingPointError(f"the gradient of {opt.net} is {norm}; its parameters were kept")
     if norm > max_norm:
-        theta.grad.mul_(max_norm / norm)
+        grad.mul_(max_norm / norm)
     opt.step()
     return norm

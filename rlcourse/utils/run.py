@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim import Optimizer
+from rlcourse.utils.optim import Adam
 
 from rlcourse.utils import checkpoint, folders, mpi, policy
 from rlcourse.utils.config import Settings, UserError, check, check_shares
@@ -181,8 +181,8 @@ class Run:
     def _cuda(self) -> dict[str, Any]:
         return {"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else {}
 
-    def _optimizers(self) -> dict[str, Optimizer]:
-        return {n: x for n, x in vars(self.agent).items() if isinstance(x, Optimizer)}
+    def _optimizers(self) -> dict[str, Adam]:
+        return {n: x for n, x in vars(self.agent).items() if isinstance(x, Adam)}
 
     def _save_policy(self, name: str, row: dict[str, Any]) -> None:
         if mpi.rank() == 0:

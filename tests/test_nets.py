@@ -1,0 +1,479 @@
+"""Parameters as one vector, the optimiser on it, the running normaliser, and spaces as vectors."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from gymnasium.spaces import Box, Discrete
+from torch import nn
+
+import rlcourse
+from rlcourse.utils.config import CHOICES, UserError
+from rlcourse.utils.nets import ACTIVATIONS, Normaliser, flat, mlp
+from rlcourse.utils.optim import adam, descend
+from rlcourse.utils.spaces import Spaces, check_spaces, from_plain, plain
+
+MODULES = [getattr(rlcourse, name) for name in rlcourse.ALGOS]
+OBS_DIM = 4
+
+
+def new_agent(algo, space=None, **changes):
+    cfg = algo.Config("none", **{"hidden": (16,), "minibatch": 16, "passes": 2} | changes)
+    return algo.Agent(OBS_DIM, space or Box(-1, 1, (2,)), cfg), cfg
+
+
+def networks(agent):
+    """The agent's networks by name."""
+    found = dict(agent.named_children())
+    assert {"pi", "v"} <= set(found) or {"pi", "q"} <= set(found)
+    return found
+
+
+@torch.no_grad()
+def random_batch(algo, pi, steps=64):
+    obs = torch.randn(steps, OBS_DIM)
+    act = pi(obs).sample()
+    columns = {"obs": obs, "act": act, "logp_old": pi(obs).log_prob(act)}
+    columns |= {"adv": torch.randn(steps), "ret": torch.randn(steps)}
+    return algo.Batch(*(columns[name] for name in algo.Batch._fields))
+
+
+each_agent = [
+    pytest.param(algo, space, id=f"{name}-{type(space).__name__}")
+    for name, algo in zip(rlcourse.ALGOS, MODULES, strict=True)
+    for space in (Box(-1, 1, (2,)), Discrete(3))
+]
+agents = pytest.mark.parametrize("algo, space", each_agent)
+
+
+# ---------------------------------------------------------------------------- one vector
+
+
+def assert_views(net):
+    """theta and its gradient are the storage of all parameters and gradients, in their order."""
+    offset = 0
+    for p in net.parameters():
+        for part, whole in ((p, net.theta), (p.grad, net.theta.grad)):
+            assert part.is_contiguous()
+            assert part.data_ptr() == whole.data_ptr() + offset * whole.element_size()
+        offset += p.numel()
+    assert offset == net.theta.numel() == net.theta.grad.numel()
+
+
+@agents
+def test_every_network_is_one_vector_from_the_start(algo, space):
+    for net in networks(new_agent(algo, space)[0]).values():
+        assert_views(net)
+        values = torch.randn_like(net.theta)
+        net.theta.copy_(values)
+        assert torch.equal(torch.cat([p.flatten() for p in net.parameters()]), values)
+
+
+@agents
+def test_a_network_is_still_one_vector_after_loading_learning_and_descending(algo, space):
+    (agent, cfg), (other, _) = new_agent(algo, space), new_agent(algo, space)
+    agent.load_state_dict(deepcopy(other.state_dict()))
+    for name, net in networks(agent).items():
+        assert_views(net)
+        assert torch.equal(net.theta, networks(other)[name].theta)
+    agent.update(random_batch(algo, agent.pi), cfg)
+    descend(agent.opt_pi, sum((p**2).sum() for p in agent.pi.parameters()), 0.1)
+    for net in networks(agent).values():
+        assert_views(net)
+
+
+@agents
+def test_the_vector_is_not_counted_or_saved_a_second_time(algo, space):
+    agent, _ = new_agent(algo, space)
+    for net in (agent, *networks(agent).values()):
+        assert not any("theta" in name for name, _ in net.named_parameters())
+        assert not any("theta" in name for name, _ in net.named_buffers())
+        assert not any("theta" in name for name in net.state_dict())
+    count = sum(net.theta.numel() for net in networks(agent).values())
+    assert sum(p.numel() for p in agent.parameters()) == count
+
+
+def test_laying_parameters_out_flat_changes_no_value():
+    net = mlp([3, 8, 2], "tanh")
+    x, before = torch.randn(5, 3), [p.clone() for p in net.parameters()]
+    y = net(x)
+    assert flat(net) is net
+    assert all(map(torch.equal, net.parameters(), before))
+    assert torch.equal(net(x), y)
+    assert not net.theta.grad.any()
+
+
+# ---------------------------------------------------------------------------- one step
+
+
+def test_adam_on_the_vector_equals_adam_on_each_tensor_bit_for_bit():
+    net = flat(mlp([5, 33, 17, 3], "tanh"))
+    twin = deepcopy(net)
+    for p in twin.parameters():
+        p.data, p.grad = p.data.clone(), None
+    one, many = adam(net, 3e-3), torch.optim.Adam(twin.parameters(), 3e-3, fused=True)
+    for _ in range(20):
+        x = torch.randn(30, 5)
+        descend(one, (net(x) ** 2).mean())
+        many.zero_grad()
+        (twin(x) ** 2).mean().backward()
+        many.step()
+        assert all(map(torch.equal, net.parameters(), twin.parameters()))
+
+
+def test_adam_is_that_of_the_paper():
+    """Kingma & Ba 2014, Algorithm 1, in float64 and without torch."""
+    net = flat(nn.Linear(3, 1, bias=False))
+    opt = adam(net, 0.01, eps=1e-5)
+    theta, m, v = net.theta.double().numpy().copy(), 0.0, 0.0
+    for t in range(1, 21):
+        x = torch.randn(8, 3)
+        g = (2 * x.double() * (x.double() @ torch.tensor(theta))[:, None]).mean(0).numpy()
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        theta -= 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-5)
+        descend(opt, (net(x) ** 2).mean())
+    np.testing.assert_allclose(net.theta, theta, rtol=1e-4)
+
+
+def test_setting_the_learning_rate_sets_the_length_of_the_step():
+    net = flat(nn.Linear(3, 1))
+    opt = adam(net, 0.5)
+    assert opt.lr == 0.5
+    opt.lr = 1e-3
+    before = net.theta.clone()
+    descend(opt, net(torch.ones(1, 3)).sum())
+    torch.testing.assert_close(net.theta, before - 1e-3, rtol=0, atol=1e-6)  # Adam's first step
+
+
+def test_a_long_gradient_is_shortened_and_its_own_length_returned():
+    net = flat(nn.Linear(2, 1, bias=False))
+    opt = adam(net, 0.1)
+    loss = lambda: net(torch.tensor([[30.0, 40.0]])).sum()  # noqa: E731
+    assert descend(opt, loss(), max_norm=0.5) == pytest.approx(50)
+    torch.testing.assert_close(net.theta.grad, torch.tensor([0.3, 0.4]))
+    assert descend(opt, loss(), max_norm=60) == pytest.approx(50)
+    torch.testing.assert_close(net.theta.grad, torch.tensor([30.0, 40.0]))
+    assert descend(opt, loss()) == pytest.approx(50)
+    torch.testing.assert_close(net.theta.grad, torch.tensor([30.0, 40.0]))
+
+
+def test_gradients_do_not_add_up_from_step_to_step():
+    net = flat(nn.Linear(2, 1, bias=False))
+    opt = adam(net, 0.1)
+    for _ in range(3):
+        assert descend(opt, net(torch.tensor([[3.0, 4.0]])).sum()) == pytest.approx(5)
+
+
+def test_a_step_goes_down():
+    net = flat(nn.Linear(3, 1))
+    opt, x = adam(net, 1e-3), torch.randn(10, 3)
+    loss = [(net(x) ** 2).mean()]
+    descend(opt, loss[0])
+    assert (net(x) ** 2).mean() < loss[0]
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("max_norm", [0.5, torch.inf])
+def test_a_gradient_that_is_no_number_raises_and_leaves_everything_as_it_was(bad, max_norm):
+    net = flat(nn.Linear(3, 1))
+    opt, x = adam(net, 0.1), torch.randn(4, 3)
+    descend(opt, net(x).sum())
+    before = net.theta.clone(), deepcopy(opt.state_dict())
+    x[2, 1] = bad
+    with pytest.raises(FloatingPointError, match="gradient of Linear is (nan|inf)"):
+        descend(opt, net(x).sum(), max_norm)
+    assert torch.equal(net.theta, before[0])
+    state = opt.state_dict()["state"][0]
+    assert all(torch.equal(state[k], before[1]["state"][0][k]) for k in state)
+    assert_views(net)
+    descend(opt, net(torch.ones(4, 3)).sum())  # the next one finds nothing left of it
+    assert net.theta.isfinite().all()
+
+
+@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
+@pytest.mark.parametrize("field", ["obs", "adv", "ret"])
+def test_no_agent_learns_from_what_is_no_number(algo, field):
+    agent, cfg = new_agent(algo)
+    b = random_batch(algo, agent.pi)
+    getattr(b, field)[5] = torch.nan
+    with pytest.raises(FloatingPointError):
+        agent.update(b, cfg)
+    assert agent.pi.theta.isfinite().all()
+    assert agent.v.theta.isfinite().all()
+
+
+# ---------------------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize("sizes", [[7, 5, 3], [3, 16, 16, 2], [4, 1], [2, 6, 9]])
+@pytest.mark.parametrize("gain", [0.01, 1.0])
+def test_weights_are_orthogonal_and_the_last_layer_has_its_own_gain(sizes, gain):
+    """W Wᵀ = gain² I over the shorter side; √2 in the hidden layers."""
+    layers = [layer for layer in mlp(sizes, "tanh", gain) if isinstance(layer, nn.Linear)]
+    assert [layer.in_features for layer in layers] + [layers[-1].out_features] == sizes
+    for layer in layers:
+        W = layer.weight if layer.out_features <= layer.in_features else layer.weight.T
+        square = gain**2 if layer is layers[-1] else 2.0
+        torch.testing.assert_close(W @ W.T, square * torch.eye(len(W)), atol=1e-5, rtol=1e-4)
+        assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("name", CHOICES["activation"])
+def test_the_activation_stands_between_the_layers_and_not_behind_the_last(name):
+    net = mlp([3, 8, 8, 2], name)
+    kinds = [type(layer) for layer in net]
+    between = ACTIVATIONS[name]
+    assert kinds == [nn.Linear, between, nn.Linear, between, nn.Linear]
+    by_name = {"tanh": torch.tanh, "relu": torch.relu} | {
+        other: getattr(nn.functional, other) for other in ("elu", "gelu", "silu")
+    }
+    x = torch.randn(5)
+    assert torch.equal(between()(x), by_name[name](x))
+
+
+def test_every_activation_that_can_be_chosen_exists():
+    assert set(CHOICES["activation"]) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
+@torch.no_grad()
+def test_a_new_policy_hardly_prefers_any_action(algo):
+    """The last layer is small: at first the observation decides next to nothing."""
+    obs = torch.randn(100, OBS_DIM)
+    assert new_agent(algo)[0].pi(obs).mode.abs().max() < 0.1
+    prob = new_agent(algo, Discrete(3))[0].pi(obs).probs
+    torch.testing.assert_close(prob, torch.full_like(prob, 1 / 3), atol=0.02, rtol=0)
+
+
+# ---------------------------------------------------------------------------- the normaliser
+
+
+@pytest.mark.parametrize("centre, width", [(0.0, 1.0), (1e4, 0.1), (-3.0, 1e-3), (0.0, 1e6)])
+def test_shown_in_portions_or_all_at_once_the_moments_are_those_of_all_rows(centre, width):
+    """Against numpy in float64, with portions from 1 row to 1000 and far from 0."""
+    x = centre + width * torch.randn(1234, 3, dtype=torch.double)
+    x = (x * torch.tensor([1.0, 2.0, 5.0])).float()
+    norm = Normaliser(3)
+    for portion in x.split([1, 3, 200, 1000, 30]):
+        norm.update(portion)
+    rows = x.double().numpy()
+    assert norm.count == 1234
+    np.testing.assert_allclose(norm.exact[0], rows.mean(0), rtol=1e-12, atol=1e-12 * width)
+    np.testing.assert_allclose(norm.exact[1], rows.var(0), rtol=1e-9)
+    np.testing.assert_allclose(norm.mean, rows.mean(0), rtol=1e-6, atol=1e-6 * width)
+    np.testing.assert_allclose(norm.std, np.sqrt(rows.var(0) + 1e-8), rtol=1e-6)
+
+
+def test_all_axes_but_the_last_are_rows():
+    x = 3 + 2 * torch.randn(6, 5, 4)
+    one, other = Normaliser(4), Normaliser(4)
+    one.update(x)
+    other.update(x.flatten(0, 1))
+    assert torch.equal(one.mean, other.mean)
+    assert one.count == 30
+    torch.testing.assert_close(one(x).mean((0, 1)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(one(x).std((0, 1), correction=0), torch.ones(4))
+
+
+def test_before_anything_is_shown_nothing_is_changed():
+    x = torch.randn(5, 3)
+    assert torch.equal(Normaliser(3)(x), x)
+    assert torch.equal(Normaliser(3).restore(x), x)
+
+
+def test_switched_off_it_is_the_identity_for_any_number():
+    norm, x = Normaliser(3, on=False), 1e9 * torch.randn(50, 3)
+    norm.update(x)
+    assert torch.equal(norm(x), x)
+    assert torch.equal(norm.restore(x), x)
+
+
+def test_restore_is_the_way_back():
+    norm, x = Normaliser(3), 40 + 7 * torch.randn(100, 3)
+    norm.update(x)
+    torch.testing.assert_close(norm.restore(norm(x)), x)
+
+
+def test_what_is_far_out_is_cut_to_ten_deviations():
+    norm = Normaliser(1)
+    norm.update(torch.randn(1000, 1))
+    assert norm(torch.tensor([[1e6], [-1e6]])).flatten().tolist() == [10, -10]
+
+
+def test_a_column_that_never_changes_becomes_0_and_no_nan():
+    norm = Normaliser(2)
+    x = torch.cat([torch.full((20, 1), 7.25), torch.randn(20, 1)], 1)
+    for portion in x.split(6):
+        norm.update(portion)
+    assert not norm(x)[:, 0].any()
+    assert norm(x).isfinite().all()
+
+
+@agents
+def test_learning_is_free_of_nan_when_an_observation_never_changes(algo, space):
+    agent, cfg = new_agent(algo, space)
+    for _ in range(3):
+        b = random_batch(algo, agent.pi)
+        b.obs[:, 1] = 1e4
+        if "logp_old" in b._fields:
+            b = b._replace(logp_old=agent.pi(b.obs).log_prob(b.act).detach())
+        metrics = agent.update(b, cfg)
+        assert all(np.isfinite(float(value)) for value in metrics.values())
+
+
+@agents
+def test_policy_and_value_see_through_the_same_normaliser(algo, space):
+    agent, _ = new_agent(algo, space)
+    assert all(net.norm is agent.pi.norm for net in networks(agent).values())
+
+
+@agents
+@torch.no_grad()
+def test_a_saved_policy_carries_its_normaliser(algo, space):
+    agent, cfg = new_agent(algo, space)
+    for _ in range(2):
+        b = random_batch(algo, agent.pi)
+        agent.pi.norm.update(100 + 50 * b.obs)
+    saved = agent.pi.state_dict()
+    assert {"norm.mean", "norm.std", "norm.exact", "norm.count"} <= set(saved)
+    opened, _ = new_agent(algo, space)
+    obs = 100 + 50 * torch.randn(20, OBS_DIM)
+    assert not torch.equal(opened.pi(obs).mode.float(), agent.pi(obs).mode.float() + 0.5)
+    opened.pi.load_state_dict(saved)
+    act = agent.pi(obs).sample()
+    assert torch.equal(opened.pi(obs).log_prob(act), agent.pi(obs).log_prob(act))
+    more = torch.randn(10, OBS_DIM)
+    for norm in (agent.pi.norm, opened.pi.norm):
+        norm.update(more)
+    assert torch.equal(opened.pi.norm.std, agent.pi.norm.std)  # it also continues alike
+
+
+@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
+def test_normalisers_that_are_switched_off_stay_the_identity_through_an_update(algo):
+    agent, cfg = new_agent(algo, norm_obs=False, norm_ret=False)
+    agent.update(random_batch(algo, agent.pi), cfg)
+    x = 1e3 * torch.randn(5, OBS_DIM)
+    assert torch.equal(agent.pi.norm(x), x)
+    assert agent.v.ret.std == 1
+    assert agent.v.ret.mean == 0
+
+
+# ---------------------------------------------------------------------------- spaces
+
+
+def vector(low, high, dtype=np.float32):
+    return Box(np.array(low, dtype), np.array(high, dtype), dtype=dtype)
+
+
+@pytest.mark.parametrize("start", [0, 5, -2])
+def test_a_discrete_observation_becomes_a_one_hot_row(start):
+    both = Spaces(Discrete(4, start=start), Discrete(2))
+    rows = both.encode([start, start + 3, start + 1])
+    assert both.obs_dim == 4
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_a_vector_becomes_a_row_of_float32(dtype):
+    both = Spaces(Box(0, 9, (3,), dtype), Discrete(2))
+    rows = both.encode([np.array([1, 2, 3], dtype), np.array([4, 5, 6], dtype)])
+    assert both.obs_dim == 3
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_an_observation_of_the_wrong_shape_is_named():
+    with pytest.raises(ValueError, match=r"shape \(1, 3\).*Box"):
+        Spaces(Box(-1, 1, (3,)), Discrete(2)).encode([np.zeros((1, 3))])
+    with pytest.raises(ValueError, match=r"shape \(4,\).*Box"):
+        Spaces(Box(-1, 1, (3,)), Discrete(2)).encode([np.zeros(4)] * 3)
+
+
+def test_actions_are_mapped_to_the_box_by_its_own_bounds_in_each_dimension():
+    both = Spaces(Discrete(2), vector([-1, 0], [2, 7]))
+    units = both.decode(np.array([[-1, -1], [0, 0], [1, 1], [0.5, -0.5]], np.float32))
+    np.testing.assert_allclose(units, [[-1, 0], [0.5, 3.5], [2, 7], [1.25, 1.75]])
+
+
+def test_actions_beyond_the_box_are_clipped_in_each_dimension():
+    both = Spaces(Discrete(2), vector([-1, 0], [2, 7]))
+    units = both.decode(np.array([[-3, 3], [9, -9], [3, 0]], np.float32))
+    np.testing.assert_allclose(units, [[-1, 7], [2, 0], [2, 3.5]])
+
+
+def test_a_dimension_without_bounds_is_passed_on_and_one_with_a_single_bound_clipped_there():
+    inf = np.inf
+    both = Spaces(Discrete(2), vector([-inf, 0, -inf, -2], [inf, inf, 5, 4]))
+    units = both.decode(np.array([[12.5, -3, 7, 0], [-80, 3, -9, -1]], np.float32))
+    np.testing.assert_allclose(units, [[12.5, 0, 5, 1], [-80, 3, -9, -2]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_actions_have_the_type_of_their_space_and_lie_in_it(dtype):
+    space = vector([-1, 0.1, -3.3], [2, 0.7, -3.2], dtype)
+    rows = np.random.default_rng(0).normal(size=(200, 3), scale=2).astype(np.float32)
+    units = Spaces(Discrete(2), space).decode(rows)
+    assert units.dtype == dtype
+    assert all(space.contains(row) for row in units)
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_discrete_actions_are_whole_numbers_from_where_the_space_starts(start):
+    space = Discrete(3, start=start)
+    actions = Spaces(Discrete(2), space).decode(np.array([0, 2, 1]))
+    assert actions == [start, start + 2, start + 1]
+    assert all(isinstance(action, int) and space.contains(action) for action in actions)
+
+
+OTHERS = {
+    "Dict": spaces.Dict(a=Discrete(2)),
+    "Tuple": spaces.Tuple([Discrete(2)]),
+    "MultiDiscrete": spaces.MultiDiscrete([2, 3]),
+    "MultiBinary": spaces.MultiBinary(4),
+    "Box of shape (2, 3)": Box(0, 1, (2, 3)),
+    "Box of shape ()": Box(0, 1, ()),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_observations_are_refused_with_the_wrapper_that_helps(name):
+    with pytest.raises(UserError) as e:
+        check_spaces("Odd-v0", OTHERS[name], Discrete(2))
+    message = str(e.value)
+    assert "\n" not in message
+    assert f"--env Odd-v0 has {name} observations" in message
+    assert "gymnasium.wrappers.FlattenObservation" in message
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_actions_are_refused_with_the_wrapper_that_helps(name):
+    with pytest.raises(UserError) as e:
+        check_spaces("Odd-v0", Discrete(2), OTHERS[name])
+    message = str(e.value)
+    assert "\n" not in message
+    assert f"--env Odd-v0 has {name} actions" in message
+    assert "gymnasium.ActionWrapper" in message
+
+
+def test_images_are_refused_for_what_they_are():
+    with pytest.raises(UserError, match=r"--env Odd-v0 has images \(84, 84, 3\).*wrapper"):
+        check_spaces("Odd-v0", Box(0, 255, (84, 84, 3), np.uint8), Discrete(2))
+
+
+@pytest.mark.parametrize("obs", [Discrete(5), Box(-1, 1, (3,)), Box(-np.inf, np.inf, (3,))])
+@pytest.mark.parametrize("act", [Discrete(5), Box(-1, 1, (3,)), Box(-np.inf, np.inf, (3,))])
+def test_vectors_and_discrete_spaces_are_fine(obs, act):
+    check_spaces("Even-v0", obs, act)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Discrete(3), Discrete(3, start=-1), vector([-1, -np.inf], [2, np.inf], np.float64)],
+)
+def test_a_space_survives_as_plain_data(space):
+    again = from_plain(plain(space))
+    assert again == space
+    assert again.dtype == space.dtype
