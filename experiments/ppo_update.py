@@ -1,4 +1,4 @@
-"""How fast PPO's update is beside Stable-Baselines3's: gradient steps per second of process CPU time.
+"""PPO's update beside Stable-Baselines3's: gradient steps per second of process CPU time.
 
     pip install stable-baselines3
     python experiments/ppo_update.py [ENV]

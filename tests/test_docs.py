@@ -68,7 +68,7 @@ def names(cell):
     return re.findall(r"`(\w+)`", cell)
 
 
-# # ---------------------------------------------------------------------------------------- equations
+# ---------------------------------------------------------------------------------- the equations
 
 
 @every_algorithm
@@ -95,7 +95,7 @@ def test_mathematics_survives_a_code_host(page):
         assert not re.search(r"\\[^a-zA-Z]|\]\(|operatorname|<\w", formula), formula
 
 
-# ------------------------------------------------------------------------------- names and structure
+# ---------------------------------------------------------------------------- names and structure
 
 
 @every_algorithm

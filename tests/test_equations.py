@@ -41,9 +41,19 @@ def config(algo, **changes):
 
 def new_agent(algo, space, cfg=None):
     agent = algo.Agent(OBS_DIM, space, cfg or config(algo))
-    for net in (agent.pi, agent.v):
-        net.theta.add_(0.3 * torch.randn_like(net.theta))  # away from the symmetric start
+    move(agent, 0.3 * torch.randn_like(parameters(agent)))  # away from the symmetric start
     return agent
+
+
+def parameters(net):
+    """A copy of all parameters, as one vector."""
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def move(net, by):
+    """Add this vector to all parameters."""
+    for p, part in zip(net.parameters(), by.split([p.numel() for p in net.parameters()])):
+        p.data.add_(part.view_as(p))
 
 
 def batch(algo, **columns):
@@ -282,11 +292,18 @@ def tiny_policy(algo):
     return pi
 
 
+@torch.no_grad()
+def probabilities(pi):
+    """π(a|s) of each state (row) and action, from log_prob alone."""
+    obs = torch.eye(2, dtype=torch.double)
+    return torch.stack([pi(obs).log_prob(torch.tensor([a, a])).exp() for a in (0, 1)], -1)
+
+
 def expected_step(algo, pi, V, lam):
     """E_τ[−∇ Σ_t of loss_pi], the probability of each episode τ enumerated."""
     eye = torch.eye(2, dtype=torch.double)
     loss = 0.0
-    for p, steps in episodes(pi(eye).probs.detach()):
+    for p, steps in episodes(probabilities(pi)):
         t, s, a, rew, s2 = zip(*steps, strict=True)
         column = torch.tensor(np.array([rew, V[t, s], V[np.add(t, 1), s2]]))[:, :, None]
         over = torch.zeros(len(steps), 1, dtype=torch.double)
@@ -318,7 +335,7 @@ def test_the_enumerated_episodes_are_all_that_there_are():
 def test_the_expected_step_is_the_gradient_of_the_expected_return(algo, baseline):
     """Eq. 6 of vpg, Eq. 7 of ppo at w = 1: the policy gradient theorem, exact, whatever V is."""
     pi = tiny_policy(algo)
-    V = values(pi(torch.eye(2, dtype=torch.double)).probs.detach())
+    V = values(probabilities(pi))
     if baseline == "none":
         V[:] = 0
     if baseline == "arbitrary":
@@ -331,7 +348,7 @@ def test_the_expected_step_is_the_gradient_of_the_expected_return(algo, baseline
 def test_with_the_true_values_any_lambda_gives_the_policy_gradient(algo, lam):
     """Eq. 2: λ trades bias for variance, and there is no bias where V is right."""
     pi = tiny_policy(algo)
-    V = values(pi(torch.eye(2, dtype=torch.double)).probs.detach())
+    V = values(probabilities(pi))
     torch.testing.assert_close(expected_step(algo, pi, V, lam), true_gradient(pi))
     V[1:HORIZON, :2] += 1.0
     assert not torch.allclose(expected_step(algo, pi, V, lam), true_gradient(pi))
@@ -345,7 +362,7 @@ def test_a_step_down_the_loss_raises_the_objective(algo, space):
     b = random_batch(algo, agent.pi)
     before = agent.pi(b.obs).log_prob(b.act).detach()
     slope = gradient(minus_J(algo, agent.pi, b), agent.pi)
-    agent.pi.theta.sub_(1e-3 * slope / slope.norm())
+    move(agent.pi, -1e-3 * slope / slope.norm())
     after = agent.pi(b.obs).log_prob(b.act).detach()
     assert ((after - before) * b.adv).mean() > 0
 
@@ -441,13 +458,13 @@ def test_the_kl_of_any_sample_is_never_negative_and_0_where_nothing_moved():
     assert kl == 0
 
 
-def closed_form_kl(p, q):
-    """KL(p, q) in its textbook form, summed over independent dimensions."""
+def closed_form_kl(p, q, obs):
+    """KL(p, q) at one state in its textbook form, summed over independent dimensions."""
     if hasattr(p, "logits"):
-        return (p.probs * (p.probs / q.probs).log()).sum()
-    p, q = p.base_dist, q.base_dist
-    square = (p.scale**2 + (p.loc - q.loc) ** 2) / (2 * q.scale**2)
-    return ((q.scale / p.scale).log() + square - 0.5).sum()
+        P, Q = (pi.logits(obs).double().softmax(-1) for pi in (p, q))
+        return float((P * (P / Q).log()).sum())
+    (m, s), (m2, s2) = ((pi.mu(obs).double(), pi.log_std.double().exp()) for pi in (p, q))
+    return float(((s2 / s).log() + (s**2 + (m - m2) ** 2) / (2 * s2**2) - 0.5).sum())
 
 
 @both_spaces
@@ -456,20 +473,19 @@ def test_the_kl_converges_to_the_closed_form_from_old_to_new(space):
     """Eq. 8 of ppo: within four standard errors of KL(π_old, π), and far from KL(π, π_old)."""
     n = 200_000
     old, new = new_agent(ppo, space).pi, new_agent(ppo, space).pi
-    for pi, shift in ((old, -0.35), (new, 0.35)):
-        pi.theta.add_(0.2 * torch.randn_like(pi.theta))
-        if space is BOX:
-            pi.log_std.add_(shift)
-    obs = torch.randn(1, OBS_DIM)
-    act = old(obs).sample((n,)).squeeze(1)
+    if space is BOX:
+        old.log_std.sub_(0.35)
+        new.log_std.add_(0.35)
+    one = torch.randn(1, OBS_DIM)
+    obs = one.expand(n, OBS_DIM)
+    act = old(obs).sample()
     logp_old = old(obs).log_prob(act)
     b = batch(ppo, obs=obs, act=act, logp_old=logp_old, adv=torch.zeros(n))
     _, kl = ppo.loss_pi(new, b, 0.2, 0.0)
     log_ratio = (new(obs).log_prob(act) - logp_old).double()
     error = float((log_ratio.exp() - 1 - log_ratio).std()) / n**0.5
-    exact, reverse = closed_form_kl(old(obs), new(obs)), closed_form_kl(new(obs), old(obs))
-    assert abs(float(kl) - float(exact)) < 4 * error
-    assert abs(float(reverse) - float(exact)) > 20 * error
+    assert abs(float(kl) - closed_form_kl(old, new, one)) < 4 * error
+    assert abs(float(kl) - closed_form_kl(new, old, one)) > 20 * error
 
 
 def test_the_kl_has_no_gradient():
@@ -492,7 +508,7 @@ def test_the_bonus_is_beta_times_the_entropy(space):
     torch.testing.assert_close(bonus, 0.7 * entropy, rtol=1e-4, atol=1e-5)
 
     nothing = b._replace(adv=torch.zeros_like(b.adv))
-    agent.pi.theta.sub_(0.01 * gradient(minus_J(ppo, agent.pi, nothing, beta=0.7), agent.pi))
+    move(agent.pi, -0.01 * gradient(minus_J(ppo, agent.pi, nothing, beta=0.7), agent.pi))
     assert agent.pi(b.obs).entropy().mean() > entropy
 
 
@@ -521,7 +537,7 @@ def test_gaussian_densities_integrate_to_1(algo, dim, points):
     pi = new_agent(algo, Box(-1, 1, (dim,))).pi
     axis = torch.linspace(-12, 12, points)
     grid = torch.cartesian_prod(*[axis] * dim).view(-1, dim)
-    density = pi(torch.randn(1, OBS_DIM)).log_prob(grid).exp()
+    density = pi(torch.randn(1, OBS_DIM).expand(len(grid), -1)).log_prob(grid).exp()
     assert density.shape == (points**dim,)
     assert float(density.double().sum() * (24 / (points - 1)) ** dim) == pytest.approx(1, abs=1e-4)
 
@@ -548,8 +564,36 @@ def test_what_has_one_number_a_step_has_one_axis(algo, space):
     act = dist.sample()
     assert act.shape == (5, *space.shape)
     assert dist.log_prob(act).shape == dist.entropy().shape == agent.v(obs).shape == (5,)
-    rollout = torch.randn(6, 5, OBS_DIM)
-    assert agent.v(rollout).shape == agent.pi(rollout).log_prob(act).shape == (6, 5)
+    rollout, acts = torch.randn(6, 5, OBS_DIM), torch.stack([dist.sample() for _ in range(6)])
+    assert agent.v(rollout).shape == agent.pi(rollout).log_prob(acts).shape == (6, 5)
+
+
+@on_policy
+@both_spaces
+@torch.no_grad()
+def test_samples_have_the_moments_and_the_entropy_of_the_density(algo, space):
+    """Means, deviations or shares, and −log π on average, within five standard errors."""
+    n = 100_000
+    pi = new_agent(algo, space).pi
+    one = torch.randn(1, OBS_DIM)
+    dist = pi(one.expand(n, -1))
+    act = dist.sample()
+    assert act.shape == (n, *space.shape)
+    if space is BOX:
+        mu, std = pi.mu(one)[0], pi.log_std.exp()
+        assert ((act.mean(0) - mu).abs() < 5 * std / n**0.5).all()
+        assert ((act.std(0) / std - 1).abs() < 5 / (2 * n) ** 0.5).all()
+        assert torch.corrcoef(act.T)[0, 1].abs() < 5 / n**0.5
+        exact = (pi.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+    else:
+        prob = pi.logits(one)[0].softmax(-1)
+        share = act.bincount(minlength=3) / n
+        assert ((share - prob).abs() < 5 * (prob * (1 - prob) / n).sqrt()).all()
+        exact = -(prob * prob.log()).sum()
+    surprise = -dist.log_prob(act)
+    assert dist.entropy().shape == (n,)
+    torch.testing.assert_close(dist.entropy(), exact.expand(n), rtol=1e-4, atol=1e-5)
+    assert (surprise.mean() - exact).abs() < 5 * surprise.std() / n**0.5
 
 
 @on_policy
@@ -561,8 +605,8 @@ def test_an_agent_plays_its_most_likely_action(algo, space):
     played, dist = agent.act(obs), agent.pi(obs)
     assert played.shape == (6, *space.shape)
     assert torch.equal(played, agent.act(obs))
-    for other in dist.sample((200,)):
-        assert (dist.log_prob(other) <= dist.log_prob(played)).all()
+    for _ in range(200):
+        assert (dist.log_prob(dist.sample()) <= dist.log_prob(played)).all()
 
 
 # ---------------------------------------------------------------------------- values, Eq. 5
@@ -604,25 +648,11 @@ def test_each_loss_moves_its_own_network_alone(algo, space):
     """loss_v has no gradient in π and loss_pi none in V."""
     agent = new_agent(algo, space)
     b = random_batch(algo, agent.pi)
-    algo.loss_v(agent.v, b).backward()
-    assert agent.v.theta.grad.norm() > 0
-    assert agent.pi.theta.grad.norm() == 0
-    agent.v.theta.grad.zero_()
-    minus_J(algo, agent.pi, b).backward()
-    assert agent.v.theta.grad.norm() == 0
-    assert agent.pi.theta.grad.norm() > 0
-
-
-@having("loss_v")
-def test_descending_a_joint_loss_moves_one_network_and_no_gradient_of_the_other(algo):
-    agent = new_agent(algo, BOX)
-    b = random_batch(algo, agent.pi)
-    agent.v.theta.grad.fill_(7.0)
-    value, policy = agent.v.theta.clone(), agent.pi.theta.clone()
-    descend(agent.opt_pi, minus_J(algo, agent.pi, b) + algo.loss_v(agent.v, b))
-    assert (agent.v.theta.grad == 7).all()
-    assert torch.equal(agent.v.theta, value)
-    assert not torch.equal(agent.pi.theta, policy)
+    losses = {"pi": minus_J(algo, agent.pi, b), "v": algo.loss_v(agent.v, b)}
+    for name, loss in losses.items():
+        for own, p in agent.named_parameters():
+            (slope,) = torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)
+            assert (slope is not None) == own.startswith(name + ".")
 
 
 @having("explained")
@@ -717,10 +747,9 @@ def test_minibatches_deal_out_each_row_once_in_every_pass_and_in_new_orders(algo
 def test_an_update_needs_no_environment_and_moves_both_networks(algo, space):
     cfg = config(algo, minibatch=16, passes=2)
     agent = new_agent(algo, space, cfg)
-    before = agent.pi.theta.clone(), agent.v.theta.clone()
+    before = {name: p.clone() for name, p in agent.named_parameters()}
     metrics = agent.update(random_batch(algo, agent.pi), cfg)
-    assert not torch.equal(agent.pi.theta, before[0])
-    assert not torch.equal(agent.v.theta, before[1])
+    assert not any(torch.equal(p, before[name]) for name, p in agent.named_parameters())
     assert all(math.isfinite(value) for value in metrics.values())
 
 
@@ -823,29 +852,56 @@ def test_the_explained_variance_is_that_of_v_before_it_has_seen_the_returns(algo
     assert float(algo.explained(agent.v, b)) != pytest.approx(expected, abs=1e-4)
 
 
-def test_vpg_takes_one_step_of_the_policy_on_all_its_data():
+def watch(monkeypatch, algo):
+    """A list of the steps that an update will take: (loss, max_norm, norm)."""
+    steps = []
+
+    def watched(opt, loss, max_norm=math.inf):
+        norm = descend(opt, loss, max_norm)
+        steps.append((float(loss.detach()), max_norm, norm))
+        return norm
+
+    monkeypatch.setattr(algo, "descend", watched)
+    return steps
+
+
+def test_vpg_takes_one_step_of_the_policy_on_all_its_data(monkeypatch):
     """Eq. 6 of vpg holds for the policy that collected the data, so for one step only."""
     cfg = config(vpg, minibatch=16, passes=3, lr=0.01)
     agent = new_agent(vpg, BOX, cfg)
     b = random_batch(vpg, agent.pi)
     loss = vpg.loss_pi(agent.pi, b)
-    slope, start = gradient(loss, agent.pi), agent.pi.theta.clone()
+    slope, start = gradient(loss, agent.pi), parameters(agent.pi)
+    steps = watch(monkeypatch, vpg)
     metrics = agent.update(b, cfg)
-    step = agent.pi.theta - start
+    step = parameters(agent.pi) - start
     assert float(metrics["LossPi"]) == pytest.approx(float(loss.detach()))
     assert metrics["GradNorm"] == pytest.approx(float(slope.norm()), rel=1e-5)
     torch.testing.assert_close(step, -0.01 * slope.sign(), atol=1e-4, rtol=1e-2)  # Adam's first
-    assert agent.opt_pi.state[agent.pi.theta]["step"] == 1
-    assert agent.opt_v.state[agent.v.theta]["step"] == 3 * 64 / 16
+    assert len(steps) == 1 + 3 * 64 / 16  # and V one for each minibatch
 
 
-def test_ppo_takes_a_step_of_both_networks_for_each_minibatch():
-    cfg = config(ppo, minibatch=16, passes=3, max_kl=1e9)
+def test_ppo_takes_a_step_for_each_minibatch_along_both_losses(monkeypatch):
+    """Eq. 5, 7 of ppo: each network gets the gradient of its own loss, scaled down together."""
+    cfg = config(ppo, minibatch=64, passes=1, entropy=0.01, max_norm=1e-3)
     agent = new_agent(ppo, BOX, cfg)
-    metrics = agent.update(random_batch(ppo, agent.pi), cfg)
-    assert metrics["GradSteps"] == 3 * 64 / 16
-    assert agent.opt_pi.state[agent.pi.theta]["step"] == 12
-    assert agent.opt_v.state[agent.v.theta]["step"] == 12
+    b = random_batch(ppo, agent.pi)
+    agent.v.ret.update(b.ret)
+    joint = minus_J(ppo, agent.pi, b, beta=0.01) + ppo.loss_v(agent.v, b)
+    slope = gradient(joint, agent)
+    metrics = agent.update(b, cfg)
+    assert metrics["GradSteps"] == 1
+    assert metrics["GradNorm"] == pytest.approx(float(slope.norm()), rel=1e-4)
+    found = torch.cat([p.grad.flatten() for p in agent.parameters()])
+    torch.testing.assert_close(found, 1e-3 * slope / slope.norm(), rtol=1e-3, atol=1e-7)
+
+    cfg = config(ppo, minibatch=16, passes=3, max_kl=1e9)
+    steps = watch(monkeypatch, ppo)
+    metrics = agent.update(as_new(b, agent.pi), cfg)
+    losses, limits, norms = zip(*steps, strict=True)
+    assert metrics["GradSteps"] == len(steps) == 3 * 64 / 16
+    assert set(limits) == {0.5}
+    assert metrics["GradNorm"] == pytest.approx(np.mean(norms))
 
 
 @pytest.mark.parametrize("stop_at", [1, 5])
@@ -853,18 +909,16 @@ def test_ppo_stops_before_the_step_whose_kl_is_too_large(stop_at, monkeypatch):
     """Eq. 8 of ppo: the minibatch that finds π too far away takes no step, nor does any after."""
     cfg = config(ppo, minibatch=16, passes=3, max_kl=0.03)
     agent = new_agent(ppo, BOX, cfg)
-    b = random_batch(ppo, agent.pi)
+    b, steps = random_batch(ppo, agent.pi), watch(monkeypatch, ppo)
     asked = []
 
     def told(*args, function=ppo.loss_pi):
-        asked.append(agent.pi.theta.clone())
+        asked.append(parameters(agent))
         return function(*args)[0], torch.tensor(0.0299 if len(asked) <= stop_at else 0.0301)
 
     monkeypatch.setattr(ppo, "loss_pi", told)
-    assert agent.update(b, cfg)["GradSteps"] == stop_at
-    assert agent.opt_pi.state[agent.pi.theta]["step"] == stop_at
-    assert agent.opt_v.state[agent.v.theta]["step"] == stop_at
-    assert torch.equal(agent.pi.theta, asked[stop_at])
+    assert agent.update(b, cfg)["GradSteps"] == len(steps) == stop_at
+    assert torch.equal(parameters(agent), asked[stop_at])
 
 
 @both_spaces
@@ -875,16 +929,6 @@ def test_a_small_max_kl_ends_ppo_early_by_itself(space):
     metrics = agent.update(random_batch(ppo, agent.pi), cfg)
     assert 1 <= metrics["GradSteps"] <= 5
     assert metrics["KL"] > 1e-4
-
-
-def test_ppo_shortens_long_gradients_and_reports_their_own_length():
-    cfg = config(ppo, minibatch=64, passes=1, max_norm=1e-3)
-    agent = new_agent(ppo, BOX, cfg)
-    b = random_batch(ppo, agent.pi)
-    norm = float(gradient(minus_J(ppo, agent.pi, b), agent.pi).norm())
-    assert agent.update(b, cfg)["GradNorm"] == pytest.approx(norm, rel=1e-4)
-    assert float(agent.pi.theta.grad.norm()) == pytest.approx(1e-3, rel=1e-4)
-    assert float(agent.v.theta.grad.norm()) == pytest.approx(1e-3, rel=1e-4)
 
 
 @both_spaces
@@ -910,7 +954,7 @@ def test_what_ppo_reports_is_measured_over_all_the_data_after_the_update(space):
 
 
 class Rounds:
-    """In place of a Run: some epochs, and the learning rates that each of them had."""
+    """In place of a Run: some epochs, and the learning rate that each of them had."""
 
     settings, device = Settings(), torch.device("cpu")
 
@@ -920,7 +964,8 @@ class Rounds:
     def epochs(self, agent, envs):
         for k in self.numbers:
             yield k
-            self.rates.append((agent.opt_pi.lr, agent.opt_v.lr))
+            (lr,) = {opt.lr for opt in vars(agent).values() if hasattr(opt, "lr")}
+            self.rates.append(lr)
 
     def store(self, **metrics):
         pass
@@ -930,8 +975,7 @@ def rates(epochs, **changes):
     cfg = ppo.Config("CartPole-v1", epochs=10, num_envs=1, horizon=4, minibatch=4, **changes)
     rounds = Rounds(epochs)
     ppo.train(cfg, rounds)
-    assert all(pi == v for pi, v in rounds.rates)
-    return [pi for pi, _ in rounds.rates]
+    return rounds.rates
 
 
 def test_the_learning_rate_falls_in_equal_steps_towards_its_end():
@@ -965,8 +1009,9 @@ def test_an_equation_that_is_replaced_in_its_module_is_what_training_uses(algo, 
         return original(*args)
 
     monkeypatch.setattr(algo, name, mine)
-    cfg = config(algo, env="CartPole-v1", epochs=1, num_envs=2, horizon=8, minibatch=8, passes=1)
-    algo.train(cfg, Rounds([0]))
+    cfg = config(algo, num_envs=2, horizon=8, minibatch=8, passes=1)
+    agent, envs = new_agent(algo, DISCRETE, cfg), Script(8, 2)
+    agent.update(algo.collect(envs, agent, cfg), cfg)
     assert used
 
 
@@ -976,7 +1021,7 @@ def test_a_replaced_objective_decides_what_is_learnt(algo, monkeypatch):
     cfg = config(algo, passes=1, minibatch=64, max_norm=1e9)
     agents = [new_agent(algo, BOX, cfg) for _ in range(2)]
     agents[1].load_state_dict(agents[0].state_dict())
-    b, start = random_batch(algo, agents[0].pi), agents[0].pi.theta.clone()
+    b, start = random_batch(algo, agents[0].pi), parameters(agents[0].pi)
     agents[0].update(b, cfg)
 
     def opposite(*args, function=algo.loss_pi):
@@ -985,4 +1030,6 @@ def test_a_replaced_objective_decides_what_is_learnt(algo, monkeypatch):
 
     monkeypatch.setattr(algo, "loss_pi", opposite)
     agents[1].update(b, cfg)
-    torch.testing.assert_close(agents[1].pi.theta - start, start - agents[0].pi.theta)
+    there, back = (parameters(agent.pi) - start for agent in agents)
+    assert there.norm() > 0
+    torch.testing.assert_close(back, -there)

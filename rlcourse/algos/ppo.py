@@ -37,7 +37,7 @@ from rlcourse.utils.run import Run
 class Config:
     env: str                             # Gymnasium id, or module:id
     seed: int = 0                        # of everything that is drawn
-    epochs: int = 100                    # K, rounds of collecting and learning
+    epochs: int = 50                     # K, rounds of collecting and learning
     num_envs: int = 8                    # N, environments stepped side by side
     horizon: int = 256                   # T, steps of each environment in an epoch
     gamma: float = 0.99                  # γ of Eq. 1, discount

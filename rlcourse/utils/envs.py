@@ -8,6 +8,9 @@ open episode can be played again to where it was, and a run continues as if it h
 """
 
 import difflib
+import sys
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium as gym
@@ -27,6 +30,10 @@ EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "pygame": "render"}
 def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
     """One environment whose name, arguments and spaces are in order; UserError says what is not."""
     gym.logger.min_level = gym.logger.ERROR
+    if find_spec("mujoco") and "mujoco" in str(getattr(gym.registry.get(name), "entry_point", "")):
+        import mujoco
+
+        mujoco.set_mju_user_warning(_say_once)  # else each environment repeats it
     limit = settings.max_ep_len or None
     try:
         env = gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
@@ -40,6 +47,11 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         raise UserError(f"--env {name} refuses --env-kwargs: {_one_line(e)}") from e
     check_spaces(name, env.observation_space, env.action_space)
     return env
+
+
+@cache
+def _say_once(warning: str) -> None:
+    print(f"MuJoCo: {warning}", file=sys.stderr)
 
 
 def _one_line(e: Exception) -> str:

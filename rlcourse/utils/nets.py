@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from rlcourse.utils import mpi
 
-
 Module = TypeVar("Module", bound=nn.Module)
 ACTIVATIONS = {
     "tanh": nn.Tanh,

@@ -13,8 +13,8 @@ from rlcourse.utils import mpi
 class Adam:
     """Adam (Kingma & Ba 2014, arXiv:1412.6980) on the flat parameter vector of a network.
 
-    The step is torch's own fused one; torch.optim.Adam wraps it into bookkeeping for many tensors that
-    takes longer than the step itself does for one small vector.
+    The step is torch's own fused one. torch.optim.Adam wraps it into bookkeeping for many tensors,
+    which takes longer than the step itself does for one small vector.
     """
 
     def __init__(self, net: nn.Module, lr: float, eps: float = 1e-8):

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from rlcourse.utils.optim import Adam
 
 from rlcourse.utils import checkpoint, folders, mpi, policy
 from rlcourse.utils.config import Settings, UserError, check, check_shares
@@ -25,6 +24,7 @@ from rlcourse.utils.console import Display
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.evaluate import Evaluation
 from rlcourse.utils.logger import Logger, read
+from rlcourse.utils.optim import Adam
 
 DRAWS = 2  # the stream of what is drawn outside the environments; see envs.TRAIN and EVAL
 
