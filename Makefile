@@ -10,7 +10,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
 # EXTRAS=mujoco,box2d adds optional parts. One stamp each: asked for once, an extra stays.
-KNOWN := box2d mujoco render
+KNOWN := box2d mujoco
 comma := ,
 ASKED := $(subst $(comma), ,$(EXTRAS))
 UNKNOWN := $(filter-out $(KNOWN),$(ASKED))
@@ -24,7 +24,7 @@ READY := .venv/.ok $(sort $(ASKED:%=.venv/.extra-%) $(wildcard .venv/.extra-*))
 .NOTPARALLEL:
 
 help:
-	@echo 'make setup   install into .venv; EXTRAS=mujoco,box2d,render adds optional parts'
+	@echo 'make setup   install into .venv; EXTRAS=mujoco,box2d adds environments'
 	@echo 'make train   train: ALGO=$(ALGO) ENV=$(ENV) CPU=$(CPU), and ARGS="--seed 1" for more flags'
 	@echo 'make test    the fast tests'
 	@echo 'make slow    the learning tests, some minutes'
@@ -59,7 +59,7 @@ clean:
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo >&2 \
 	  '$(PYTHON) comes without venv: apt install python3-venv, then call make again'; exit 1; }
 	"$(PYTHON)" -m venv .venv
-	$(PIP) -e '.[mpi,dev]'
+	$(PIP) -e '.[mpi,render,dev]'
 	@touch $@
 
 .venv/.extra-%: .venv/.ok

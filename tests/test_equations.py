@@ -52,7 +52,8 @@ def parameters(net):
 
 def move(net, by):
     """Add this vector to all parameters."""
-    for p, part in zip(net.parameters(), by.split([p.numel() for p in net.parameters()])):
+    params = list(net.parameters())
+    for p, part in zip(params, by.split([p.numel() for p in params]), strict=True):
         p.data.add_(part.view_as(p))
 
 
@@ -473,9 +474,10 @@ def test_the_kl_converges_to_the_closed_form_from_old_to_new(space):
     """Eq. 8 of ppo: within four standard errors of KL(π_old, π), and far from KL(π, π_old)."""
     n = 200_000
     old, new = new_agent(ppo, space).pi, new_agent(ppo, space).pi
+    new.load_state_dict(old.state_dict())
+    move(new, 0.2 * torch.randn_like(parameters(new)))
     if space is BOX:
-        old.log_std.sub_(0.35)
-        new.log_std.add_(0.35)
+        new.log_std.add_(0.3)
     one = torch.randn(1, OBS_DIM)
     obs = one.expand(n, OBS_DIM)
     act = old(obs).sample()
@@ -649,10 +651,10 @@ def test_each_loss_moves_its_own_network_alone(algo, space):
     agent = new_agent(algo, space)
     b = random_batch(algo, agent.pi)
     losses = {"pi": minus_J(algo, agent.pi, b), "v": algo.loss_v(agent.v, b)}
-    for name, loss in losses.items():
-        for own, p in agent.named_parameters():
+    for own, loss in losses.items():
+        for name, p in agent.named_parameters():
             (slope,) = torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)
-            assert (slope is not None) == own.startswith(name + ".")
+            assert (slope is not None) == name.startswith(own + ".")
 
 
 @having("explained")
@@ -720,7 +722,9 @@ def test_collected_actions_are_drawn_from_the_policy(algo):
     agent, envs = new_agent(algo, DISCRETE, cfg), Script(400, 50)
     envs.obs[:] = torch.randn(OBS_DIM)
     share = algo.collect(envs, agent, cfg).act.bincount(minlength=3) / 20_000
-    torch.testing.assert_close(share, agent.pi(envs.obs[0, 0]).probs, rtol=0, atol=0.015)
+    prob = agent.pi.logits(envs.obs[0, 0]).softmax(-1)
+    torch.testing.assert_close(share, prob, rtol=0, atol=0.02)
+    assert prob.max() < 0.9
 
 
 @on_policy
@@ -877,7 +881,8 @@ def test_vpg_takes_one_step_of_the_policy_on_all_its_data(monkeypatch):
     step = parameters(agent.pi) - start
     assert float(metrics["LossPi"]) == pytest.approx(float(loss.detach()))
     assert metrics["GradNorm"] == pytest.approx(float(slope.norm()), rel=1e-5)
-    torch.testing.assert_close(step, -0.01 * slope.sign(), atol=1e-4, rtol=1e-2)  # Adam's first
+    clear = slope.abs() > 1e-4
+    torch.testing.assert_close(step[clear], -0.01 * slope.sign()[clear])  # Adam's first step
     assert len(steps) == 1 + 3 * 64 / 16  # and V one for each minibatch
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from rlcourse.utils import mpi
 from rlcourse.utils.distributions import Categorical, Normal
 from rlcourse.utils.envs import Envs
+from rlcourse.utils.logger import explained
 from rlcourse.utils.nets import Normaliser, flat, mlp
 from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.run import Run
@@ -162,20 +163,18 @@ class Agent(nn.Module):
 
     def update(self, data, cfg):
         """Several passes over the data in minibatches, ended early once π has moved far."""
-        fit = explained(self.v, data)  # before V has seen these returns
+        fit = explained(self.v(data.obs), data.ret)  # before V has seen these returns
         self.v.ret.update(data.ret)
         norms = []
         for b in minibatches(data, cfg):
             lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
-            lv = loss_v(self.v, b)
             if mpi.mean(kl) > cfg.max_kl:  # the mean, so that all processes stop together
                 break
-            norms.append(descend(self.opt, lpi + lv, cfg.max_norm))
+            norms.append(descend(self.opt, lpi + loss_v(self.v, b), cfg.max_norm))
 
-        metrics = measure(self, data, cfg)
+        log = measure(self, data, cfg)
         self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
-        norm = sum(norms) / len(norms)
-        return metrics | dict(VarExplained=fit, GradNorm=norm, GradSteps=len(norms))
+        return log | dict(VarExplained=fit, GradNorm=sum(norms) / len(norms), GradSteps=len(norms))
 
 
 def minibatches(data, cfg):
@@ -186,21 +185,14 @@ def minibatches(data, cfg):
 
 
 @torch.no_grad()
-def explained(v, b):
-    """The share of the returns' variance that V predicts: 1 at best, 0 for a constant."""
-    return 1 - (b.ret - v(b.obs)).var() / (b.ret.var() + 1e-8)
-
-
-@torch.no_grad()
 def measure(agent, b, cfg):
     """Where an update ended, over all its data."""
     dist = agent.pi(b.obs)
-    entropy = dist.entropy().mean()
     ratio = (dist.log_prob(b.act) - b.logp_old).exp()
     clipped = ((ratio - 1).abs() > cfg.clip).float().mean()
     lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
     lv = loss_v(agent.v, b)
-    return dict(LossPi=lpi, LossV=lv, KL=kl, Entropy=entropy, ClipFrac=clipped)
+    return dict(LossPi=lpi, LossV=lv, Entropy=dist.entropy().mean(), KL=kl, ClipFrac=clipped)
 
 
 @torch.no_grad()
@@ -217,8 +209,7 @@ def collect(envs, agent, cfg):
     obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
     adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)
     logp_old = agent.pi(obs).log_prob(act)
-    rows = (obs, act, logp_old, standardise(adv), ret)
-    return Batch(*(x.flatten(0, 1) for x in rows))                               # (T·N, ...)
+    return Batch(*(x.flatten(0, 1) for x in (obs, act, logp_old, standardise(adv), ret)))
 
 
 def train(cfg, run=None):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from rlcourse.utils import mpi
 from rlcourse.utils.distributions import Categorical, Normal
 from rlcourse.utils.envs import Envs
+from rlcourse.utils.logger import explained
 from rlcourse.utils.nets import Normaliser, flat, mlp
 from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.run import Run
@@ -149,16 +150,16 @@ class Agent(nn.Module):
 
     def update(self, data, cfg):
         """One step of π on all the data, then several passes over it for V."""
-        fit = explained(self.v, data)  # before V has seen these returns
+        fit = explained(self.v(data.obs), data.ret)  # before V has seen these returns
         self.v.ret.update(data.ret)
         lpi = loss_pi(self.pi, data)
         norm = descend(self.opt_pi, lpi)
         for b in minibatches(data, cfg):
             descend(self.opt_v, loss_v(self.v, b))
 
-        metrics = measure(self, data)
+        log = measure(self, data)
         self.pi.norm.update(data.obs)  # last: a change before it would move π away from its data
-        return metrics | dict(LossPi=lpi.detach(), VarExplained=fit, GradNorm=norm)
+        return log | dict(LossPi=lpi.detach(), VarExplained=fit, GradNorm=norm)
 
 
 def minibatches(data, cfg):
@@ -169,18 +170,11 @@ def minibatches(data, cfg):
 
 
 @torch.no_grad()
-def explained(v, b):
-    """The share of the returns' variance that V predicts: 1 at best, 0 for a constant."""
-    return 1 - (b.ret - v(b.obs)).var() / (b.ret.var() + 1e-8)
-
-
-@torch.no_grad()
 def measure(agent, b):
     """Where an update ended, over all its data."""
     dist = agent.pi(b.obs)
-    entropy = dist.entropy().mean()
     lv = loss_v(agent.v, b)
-    return dict(LossV=lv, Entropy=entropy)
+    return dict(LossV=lv, Entropy=dist.entropy().mean())
 
 
 @torch.no_grad()
@@ -196,8 +190,7 @@ def collect(envs, agent, cfg):
 
     obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
     adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)
-    rows = (obs, act, standardise(adv), ret)
-    return Batch(*(x.flatten(0, 1) for x in rows))                               # (T·N, ...)
+    return Batch(*(x.flatten(0, 1) for x in (obs, act, standardise(adv), ret)))
 
 
 def train(cfg, run=None):

@@ -11,6 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from rlcourse.utils import mpi
 from rlcourse.utils.checkpoint import write
 
@@ -74,6 +76,11 @@ class Logger:
     def close(self) -> None:
         if self.writes:
             self.events.close()
+
+
+def explained(predicted: Tensor, target: Tensor) -> Tensor:
+    """The share of a target's variance that was predicted: 1 at best, 0 for a constant guess."""
+    return 1 - (target - predicted.detach()).var() / (target.var() + 1e-8)
 
 
 def table(rows: list[dict[str, Any]], header: bool = True) -> str:
