@@ -13,6 +13,7 @@ A command can be repeated: a run that was cut off continues, a finished one repo
 
 import argparse
 import itertools
+import os
 import re
 import shlex
 import sys
@@ -58,6 +59,9 @@ def main(argv: list[str] | None = None) -> int:
         return stop(2)
     except KeyboardInterrupt:
         return stop(130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return stop(1)
 
 
 def stop(code: int) -> int:

@@ -37,7 +37,7 @@ class Config:
     seed: int = 0                        # of everything that is drawn
     epochs: int = 100                    # K, rounds of collecting and learning
     num_envs: int = 8                    # N, environments stepped side by side
-    horizon: int = 256                   # T, steps of each environment in an epoch
+    horizon: int = 128                   # T, steps of each environment in an epoch
     gamma: float = 0.99                  # γ of Eq. 1, discount
     lam: float = 0.95                    # λ of Eq. 2
     lr: float = 3e-3                     # learning rate of π
