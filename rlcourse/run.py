@@ -18,6 +18,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from importlib import import_module
@@ -179,7 +180,8 @@ def train(algo: str, argv: list[str]) -> None:
             if mpi.rank() == 0:
                 print(f"finished already: {run.folder}")
             continue
-        module.train(run.cfg, Run(run.cfg, settings, run.folder))
+        with closing(Run(run.cfg, settings, run.folder)) as opened:
+            module.train(run.cfg, opened)
     if mpi.rank() == 0:
         report(algo, argv, runs)
 

@@ -195,11 +195,6 @@ def take(folder: Path) -> IO[str]:
     return file
 
 
-def release(file: IO[str] | None) -> None:
-    if file:
-        file.close()
-
-
 def runs_under(path: Path) -> list[Path]:
     """The run folders at or below a path, in order of their names."""
     found = sorted(p.parent for p in path.rglob("config.yaml")) if path.is_dir() else []

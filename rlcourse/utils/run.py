@@ -47,7 +47,8 @@ class Run:
         self.show = show and mpi.rank() == 0
         self.device = device(settings.device)
         self.rows: list[dict[str, Any]] = []
-        self.lock = None
+        self.logger = self.display = self.lock = None
+        self.handlers: dict[int, Any] = {}
         torch.set_num_threads(settings.threads)
         mpi.timeout = settings.mpi_timeout
         own = np.random.SeedSequence(cfg.seed, spawn_key=(DRAWS, mpi.rank()))
@@ -64,7 +65,7 @@ class Run:
         self.stop, self.best, self.seconds = 0, -np.inf, 0.0
         start, notes = self._open() if self.folder else (0, [])
         if start == self.cfg.epochs:
-            folders.release(self.lock)
+            self.close()
             return
         self.evaluation = Evaluation(self.cfg.env, self.cfg.seed, self.settings)
         self.logger = Logger(self.folder, self.rows)
@@ -74,19 +75,23 @@ class Run:
         self.display = Display(self._title(start), self.cfg.epochs, start) if self.show else None
         for note in notes:
             print(note)
-        handlers = self._catch_signals()
+        self.handlers = self._catch_signals()
         try:
             for epoch in range(start, self.cfg.epochs):
                 self.tick = time.monotonic()
                 yield epoch
                 self._finish(epoch)
         finally:
-            for number_, handler in handlers.items():
-                signal.signal(number_, handler)
-            self.logger.close()
-            if self.display:
-                self.display.close()
-            folders.release(self.lock)
+            self.close()
+
+    def close(self) -> None:
+        """Let go of terminal, files and signals; a second call does nothing."""
+        for number_, handler in self.handlers.items():
+            signal.signal(number_, handler)
+        self.handlers = {}
+        for held in (self.logger, self.display, self.lock):
+            if held:
+                held.close()
 
     # ---- between two epochs
 
