@@ -80,7 +80,8 @@ class Logger:
 
 def explained(predicted: Tensor, target: Tensor) -> Tensor:
     """The share of a target's variance that was predicted: 1 at best, 0 for a constant guess."""
-    return 1 - (target - predicted.detach()).var() / (target.var() + 1e-8)
+    missed = (target - predicted.detach()).var(correction=0)
+    return 1 - missed / (target.var(correction=0) + 1e-8)
 
 
 def table(rows: list[dict[str, Any]], header: bool = True) -> str:

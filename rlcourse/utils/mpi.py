@@ -133,9 +133,9 @@ def column_moments(x: Any) -> tuple[np.ndarray, np.ndarray, float]:
     """Mean and variance of each column of the rows (n, dim) in all processes, and how many rows."""
     x = x.detach().double()
     count = float(total(len(x)))
-    mean = total(x.sum(0).cpu()) / count
+    mean = total(x.sum(0).cpu().numpy()) / count
     deviation = x - x.new_tensor(mean)
-    return mean, total((deviation**2).sum(0).cpu()) / count, count
+    return mean, total((deviation**2).sum(0).cpu().numpy()) / count, count
 
 
 def statistics(x: list[float]) -> dict[str, float]:
