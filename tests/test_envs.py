@@ -1,4 +1,4 @@
-"""Environments: what a step and a reset hand out, seeds, faults, saving and replaying, evaluation."""
+"""Environments: steps and resets, seeds, faults, spaces, saving and replaying, evaluation."""
 
 import itertools
 
