@@ -23,6 +23,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from shutil import which
 from types import ModuleType
 from typing import Any
 
@@ -276,9 +277,22 @@ def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
     experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in runs)
     longer = shlex.join(with_flag(argv, "--epochs", str(2 * runs[-1].cfg.epochs)))
     print("\nnext:")
-    print(f"  {PROGRAM} plot {' '.join(experiments)}")
-    print(f"  {PROGRAM} watch {shlex.quote(str(runs[-1].folder))}")
-    print(f"  {PROGRAM} {algo} {longer}   (goes on from here)")
+    for command in (
+        f"plot {' '.join(experiments)}",
+        f"watch {shlex.quote(str(runs[-1].folder))}",
+        f"{algo} {longer}   (goes on from here)",
+    ):
+        print(f"  {interpreter()} -m rlcourse.run {command}")
+
+
+def interpreter() -> str:
+    """What to type for this Python: its environment need not be activated."""
+    if which("python") == sys.executable:
+        return "python"
+    path = Path(sys.executable)
+    return shlex.quote(
+        str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    )
 
 
 def with_flag(argv: list[str], name: str, value: str) -> list[str]:

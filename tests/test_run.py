@@ -1,5 +1,6 @@
 """A run: repeatable, continued bit for bit wherever it was cut off, and safe in its folder."""
 
+import functools
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from rlcourse.utils.envs import Envs
 from rlcourse.utils.logger import read
 from rlcourse.utils.run import Run
 
-EPOCHS = 40
+EPOCHS = 30
 SMALL = "--horizon 64 --num-envs 2 --minibatch 32 --passes 2 --eval-every 7 --eval-episodes 2"
 DEADLINE = 60  # seconds, after which a wait for another process fails
 
@@ -143,43 +144,50 @@ def test_neither_saving_nor_watching_changes_what_is_computed():
     assert [row["LossPi"] for row in quiet.rows] == expected
 
 
-def test_threads_do_not_change_what_is_computed():
-    assert train(epochs=3, data="one") == 0
-    assert train(epochs=3, data="two", more="--threads 2") == 0
-    assert rows("two") == rows("one")
-
-
 # ----------------------------------------------------------------------- cut off and continued
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The data folder of an uninterrupted run, which is trained when it is first asked for."""
+
+    @functools.cache
+    def data(algo, env):
+        path = tmp_path_factory.mktemp("whole")
+        assert train(algo, env, data=path) == 0
+        return path
+
+    return data
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("algo", ["ppo", "vpg"])
-def test_a_killed_run_continues_as_if_it_had_never_stopped(algo, env):
-    assert train(algo, env, data="whole") == 0
+def test_a_killed_run_continues_as_if_it_had_never_stopped(algo, env, whole):
+    expected = whole(algo, env)
     code, out = cut_off(signal.SIGKILL, algo, env)
     assert code == -signal.SIGKILL, out
     assert len(rows()) < EPOCHS
     assert train(algo, env) == 0
-    assert_same_run("data", "whole")
+    assert_same_run("data", expected)
 
 
-def test_a_run_may_be_killed_twice_and_continued_by_another_process(capsys):
-    assert train(data="whole") == 0
+def test_a_run_may_be_killed_twice_and_continued_by_another_process(whole):
+    expected = whole("ppo", "CartPole-v1")
     for _ in range(2):
         assert cut_off(signal.SIGKILL)[0] == -signal.SIGKILL
     process = start()
     out, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, out
     assert "continuing after epoch" in out
-    assert_same_run("data", "whole")
+    assert_same_run("data", expected)
 
 
 @pytest.mark.parametrize(
     ("number", "code", "algo", "env"),
     [(signal.SIGINT, 130, "ppo", "Pendulum-v1"), (signal.SIGTERM, 143, "vpg", "CartPole-v1")],
 )
-def test_a_signal_saves_and_the_same_command_continues(number, code, algo, env):
-    assert train(algo, env, data="whole") == 0
+def test_a_signal_saves_and_the_same_command_continues(number, code, algo, env, whole):
+    expected = whole(algo, env)
     found, out = cut_off(number, algo, env)
     assert found == code, out
     assert f"stopped by {signal.Signals(number).name}" in out
@@ -187,7 +195,7 @@ def test_a_signal_saves_and_the_same_command_continues(number, code, algo, env):
     saved = checkpoint.load(folder() / "checkpoint.pt")["epoch"]
     assert len(rows()) == saved < EPOCHS  # the open epoch was finished and saved
     assert train(algo, env) == 0
-    assert_same_run("data", "whole")
+    assert_same_run("data", expected)
 
 
 def stop_after(epoch):
@@ -549,7 +557,7 @@ def test_a_second_run_on_the_same_folder_is_refused(capsys):
     assert err.count("\n") == 1
     assert str(folder()) in err and f"in use by process {os.getpid()}" in err
     assert contents() == before
-    folders.release(held)
+    held.close()
     assert train(epochs=2) == 0
 
 
@@ -560,11 +568,4 @@ def test_overwriting_a_run_that_is_being_trained_is_refused(capsys):
     assert train(epochs=2, more="--overwrite") == 2
     assert "in use by process" in capsys.readouterr().err
     assert contents() == before
-    folders.release(held)
-
-
-def test_a_killed_run_leaves_no_lock_behind():
-    script = f"from rlcourse.utils import folders; from pathlib import Path; f = folders.take(Path({str(folder())!r})); import os; os.kill(os.getpid(), 9)"
-    found = subprocess.run([sys.executable, "-c", script])
-    assert found.returncode == -9
-    folders.release(folders.take(folder()))
+    held.close()
