@@ -236,8 +236,9 @@ def test_a_step_hands_out_rows_and_vectors_of_float32():
     assert {x.dtype for x in (obs, after, *vectors)} == {torch.float32}
 
 
-def test_what_was_handed_out_is_not_overwritten_later():
-    env, generator, given, copies = envs("Scripted-v0"), random_source(), [], []
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_was_handed_out_is_not_overwritten_later(n):
+    env, generator, given, copies = envs("Scripted-v0", n), random_source(), [], []
     for _ in range(40):
         given += [env.reset_done(), *env.step(draw_actions(env, generator)), env.reset_done()]
         copies += [x.clone() for x in given[len(copies) :]]
@@ -368,7 +369,7 @@ def test_an_observation_of_another_shape_is_refused():
     ("low", "high", "expected"),
     [
         ([-2.0], [2.0], {-1: -2, 0: 0, 0.5: 1, 1: 2, 3: 2, -1e30: -2}),
-        ([0.0], [5.0], {-1: 0, 0: 2.5, 1: 5, 2: 5}),
+        ([0.0], [5.0], {-1: 0, -0.5: 1.25, 0: 2.5, 0.5: 3.75, 1: 5, 2: 5}),
         ([-np.inf], [np.inf], {-1: -1, 0: 0, 7.5: 7.5}),
         ([0.0], [np.inf], {-1: 0, 0.5: 0.5, 7.5: 7.5}),
     ],

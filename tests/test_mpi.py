@@ -42,12 +42,13 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 HEAD = """
-import hashlib, json, os, sys, time
+import hashlib, json, os, signal, sys, time
 import numpy as np
 import torch
 from rlcourse import ppo, vpg
 from rlcourse.utils import mpi
 from rlcourse.utils.config import Settings
+from rlcourse.utils.envs import Envs
 from rlcourse.utils.run import Run
 
 torch.set_num_threads(1)
@@ -230,6 +231,25 @@ cfg = ppo.Config("CartPole-v1", epochs=1, num_envs=4, horizon=32, minibatch=32, 
 run = Run(cfg, Settings(eval_episodes=2), show=False)
 ppo.train(cfg, run)
 tell("stopped", [run.rows[0]["GradSteps"], calls])
+ppo.loss_pi = original
+
+# One process alone gets a signal
+cfg = ppo.Config("CartPole-v1", epochs=5, num_envs=4, horizon=32, minibatch=32)
+run = Run(cfg, Settings(cpu=2, eval_episodes=2, mpi_timeout=3), "signalled", show=False)
+count, step = 0, Envs.step
+
+def signalled(self, act):
+    global count
+    count += 1
+    if rank == 1 and count == 32 + 10:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return step(self, act)
+
+Envs.step = signalled
+try:
+    ppo.train(cfg, run)
+except SystemExit as e:
+    tell("signalled", [e.code, len(run.rows)])
 """
 
 
@@ -315,6 +335,13 @@ def test_all_processes_end_an_update_though_only_one_went_too_far(together):
     assert told("stopped", together) == [[3, 5], [3, 5]]  # the fifth call measures the outcome
 
 
+@parallel
+def test_all_processes_stop_after_an_epoch_in_which_one_got_a_signal(together):
+    assert told("signalled", together) == [[143, 2], [143, 2]]
+    state = checkpoint.load(together / "signalled" / "checkpoint.pt")
+    assert state["epoch"] == 2 and len(state["ranks"]) == 2
+
+
 # ---------------------------------------------------------------------------- never a hang
 
 TRAIN = """
@@ -323,7 +350,6 @@ print("the end")
 """
 
 BROKEN = """
-from rlcourse.utils.envs import Envs
 step = Envs.step
 def broken(self, act):
     if rank == 1 and len(self.played[0]) == 5:

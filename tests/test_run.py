@@ -212,13 +212,14 @@ def stop_after(epoch):
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("flags", ["--lr-end 0", "--norm-obs false --norm-ret false"])
 def test_a_run_stopped_between_two_saves_continues_equal(env, flags, monkeypatch, capsys):
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(n) for n in caught]
     assert train(env=env, epochs=9, data="whole", more=flags) == 0
     with monkeypatch.context() as patch:
         patch.setattr(Envs, "step", stop_after(4))
         assert train(env=env, epochs=9, more=flags) == 130
     assert len(rows()) == 5
-    handler = signal.getsignal(signal.SIGINT)
-    assert handler is signal.default_int_handler, "the run puts the handlers back"
+    assert [signal.getsignal(n) for n in caught] == before, "the run puts the handlers back"
     assert train(env=env, epochs=9, more=flags) == 0
     assert_same_run("data", "whole")
 
