@@ -454,9 +454,9 @@ def test_a_dimension_without_bounds_is_passed_on_and_one_with_a_single_bound_cli
     np.testing.assert_allclose(units, [[12.5, 0, 5, 1], [-80, 3, -9, -2]])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_actions_have_the_type_of_their_space_and_lie_in_it(dtype):
-    space = vector([-1, 0.1, -3.3], [2, 0.7, -3.2], dtype)
+    space = vector([-1, 0.1, -3.3], [2, 0.7, 3.2], dtype)
     rows = np.random.default_rng(0).normal(size=(200, 3), scale=2).astype(np.float32)
     units = Spaces(Discrete(2), space).decode(rows)
     assert units.dtype == dtype
