@@ -172,9 +172,9 @@ class Agent(nn.Module):
                 break
             norms.append(descend(self.opt, lpi + loss_v(self.v, b), cfg.max_norm))
 
-        log = measure(self, data, cfg)
+        log = measure(self, data, cfg) | dict(VarExplained=fit, GradSteps=len(norms))
         self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
-        return log | dict(VarExplained=fit, GradNorm=sum(norms) / len(norms), GradSteps=len(norms))
+        return log | dict(GradNorm=sum(norms) / max(len(norms), 1))
 
 
 def minibatches(data, cfg):

@@ -28,7 +28,7 @@ class Normal(NamedTuple):
         return (-0.5 * z**2 - self.log_std - 0.5 * log(2 * pi)).sum(-1)
 
     def entropy(self) -> Tensor:
-        return (self.log_std + 0.5 * log(2 * pi * e)).sum(-1).expand(len(self.mean))
+        return (self.log_std + 0.5 * log(2 * pi * e)).sum(-1).expand(self.mean.shape[:-1])
 
 
 class Categorical(NamedTuple):
