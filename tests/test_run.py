@@ -218,7 +218,7 @@ def test_a_run_stopped_between_two_saves_continues_equal(env, flags, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Envs, "step", stop_after(4))
         assert train(env=env, epochs=9, more=flags) == 130
-    assert len(rows()) == 5
+    assert len(rows()) == 5 == checkpoint.load(folder() / "checkpoint.pt")["epoch"]
     assert [signal.getsignal(n) for n in caught] == before, "the run puts the handlers back"
     assert train(env=env, epochs=9, more=flags) == 0
     assert_same_run("data", "whole")
@@ -529,6 +529,16 @@ def test_the_best_policy_is_that_of_the_best_evaluation(monkeypatch):
     log = checkpoint.load(folder() / "best.pt")["log"]
     assert log == {"Epoch": 4, "TotalEnvInteracts": 512, "AverageTestEpRet": 30.0}
     assert checkpoint.load(folder() / "model.pt")["log"]["Epoch"] == 5
+
+
+def test_a_continued_run_remembers_its_best_evaluation(monkeypatch):
+    scores = iter([10.0, 30.0, 20.0, 25.0])
+    monkeypatch.setattr("rlcourse.utils.evaluate.Evaluation.play", lambda *_: [(next(scores), 1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Envs, "step", stop_after(2))
+        assert train(epochs=4, more="--eval-every 1") == 130
+    assert train(epochs=4, more="--eval-every 1") == 0
+    assert checkpoint.load(folder() / "best.pt")["log"]["AverageTestEpRet"] == 30.0
 
 
 def test_from_python_nothing_is_written_unless_a_folder_is_given(capsys):
