@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
@@ -41,8 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # for --env my_module:MyEnv-v0
+    sys.path.append("")  # for --env my_module:MyEnv-v0
     commands: dict[str, Callable] = {"plot": plot, "watch": watch}
     commands |= dict.fromkeys(ALGOS, train)
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -63,6 +63,9 @@ def main(argv: list[str] | None = None) -> int:
         return stop(130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return stop(1)
+    except Exception:  # a bug, or an environment's: the other processes end with this one
+        traceback.print_exc()
         return stop(1)
 
 
@@ -169,7 +172,7 @@ def train(algo: str, argv: list[str]) -> None:
         folders.check_writable(run.folder)
         if not given.overwrite:
             folders.check_same(run.folder, run.cfg, settings)
-    mpi.launch(settings.cpu)
+    mpi.launch(settings.cpu, [algo, *argv])
 
     from rlcourse.utils.run import Run
 
@@ -177,7 +180,7 @@ def train(algo: str, argv: list[str]) -> None:
         if given.overwrite and mpi.rank() == 0:
             folders.clear(run.folder)
         mpi.barrier()
-        if finished(run):
+        if mpi.first(mpi.rank() == 0 and finished(run)):
             if mpi.rank() == 0:
                 print(f"finished already: {run.folder}")
             continue
@@ -233,7 +236,12 @@ def grid(module: ModuleType, given: dict[str, Any], shorthands: dict[str, str]) 
         if cfg.env not in ids:
             ids[cfg.env] = resolve(cfg.env, settings)
         cfg = replace(cfg, env=ids[cfg.env])
-        runs.append(Experiment(cfg, settings, folders.name(cfg, settings, named, swept, stamp)))
+        folder = folders.name(cfg, settings, named, swept, stamp)
+        if folder in [run.folder for run in runs]:
+            raise UserError(
+                f"two runs of this grid would share {folder}: one of its values is double"
+            )
+        runs.append(Experiment(cfg, settings, folder))
     return runs
 
 
@@ -264,24 +272,30 @@ def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
 
     print()
     for run in runs:
-        rows = read(run.folder / "progress.csv")
-        row = rows[-1]
-        score = f"{number(row['AverageTestEpRet'])} ± {number(row['StdTestEpRet'])}"
         print(f"{run.folder}")
+        rows = read(run.folder / "progress.csv")
+        if not rows:
+            continue
+        score = f"{number(rows[-1]['AverageTestEpRet'])} ± {number(rows[-1]['StdTestEpRet'])}"
         print(f"  deterministic policy, {run.settings.eval_episodes} episodes: return {score}")
     if len(runs) == 1:
         returns = [r["AverageEpRet"] for r in rows if r["AverageEpRet"] is not None]
         if len(returns) > 1:
             print("\nreturn of the training episodes, by epoch")
-            print(text_curve(returns, ascii_only=not sys.stdout.encoding.lower().startswith("utf")))
+            print(
+                text_curve(
+                    returns, ascii_only=not (sys.stdout.encoding or "").lower().startswith("utf")
+                )
+            )
     experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in runs)
-    longer = shlex.join(with_flag(argv, "--epochs", str(2 * runs[-1].cfg.epochs)))
+    next_ = [f"plot {' '.join(experiments)}", f"watch {shlex.quote(str(runs[-1].folder))}"]
+    epochs = {run.cfg.epochs for run in runs}
+    if len(epochs) == 1 and getattr(runs[0].cfg, "lr_end", 1) == 1 and "--dt" not in argv:
+        again = [word for word in argv if word != "--overwrite"]
+        longer = shlex.join(with_flag(again, "--epochs", str(2 * epochs.pop())))
+        next_.append(f"{algo} {longer}   (goes on from here)")
     print("\nnext:")
-    for command in (
-        f"plot {' '.join(experiments)}",
-        f"watch {shlex.quote(str(runs[-1].folder))}",
-        f"{algo} {longer}   (goes on from here)",
-    ):
+    for command in next_:
         print(f"  {interpreter()} -m rlcourse.run {command}")
 
 
@@ -327,16 +341,21 @@ def watch(command: str, argv: list[str]) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("--episodes", type=int, default=1, metavar="INT", help="how many (1)")
     parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead")
+    parser.add_argument(
+        "--env", default="", help="module:id, if the model's environment has a module"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(argv)
 
     from rlcourse.utils import folders, watch
 
+    if given.episodes < 1:
+        raise UserError(f"--episodes {given.episodes} is out of range: it must be 1 or more")
     run = given.run if given.run.is_file() else folders.runs_under(given.run)[0]
     gif = given.gif
     if gif is None and not watch.has_screen():
         gif = (run if run.is_dir() else run.parent) / "watch.gif"
-    for number, ret in enumerate(watch.watch(run, given.episodes, gif)):
+    for number, ret in enumerate(watch.watch(run, given.episodes, gif, given.env)):
         print(f"episode {number + 1}: return {ret:.1f}")
     if gif:
         print(gif)

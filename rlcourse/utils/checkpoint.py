@@ -7,6 +7,7 @@ A file is what `torch.save` writes, followed by `#sha256:` and the digest of all
 import hashlib
 import io
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,9 @@ def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
     content = buffer.getvalue()
     content += _MARK + hashlib.sha256(content).hexdigest().encode()
     if keep and path.exists():
-        aside = path.with_name(f".{path.name}.{os.getpid()}.prev.tmp")
-        aside.unlink(missing_ok=True)
-        os.link(path, aside)
-        os.replace(aside, previous(path))
+        os.replace(
+            path, previous(path)
+        )  # load_newest finds it there if the next line is not reached
     write(path, content)
 
 
@@ -69,9 +69,13 @@ def load(path: Path) -> dict[str, Any]:
     body, mark, digest = content.rpartition(_MARK)
     if not mark or hashlib.sha256(body).hexdigest().encode() != digest:
         raise UserError(f"{path} is damaged or foreign: its digest does not fit")
-    data = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
-    if data.get("format") != FORMAT:
-        raise UserError(f"{path} has format {data.get('format')}, this version reads {FORMAT}")
+    try:
+        data = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+        found = data["format"]
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as e:
+        raise UserError(f"{path} is foreign: it holds no tensors and plain data of rlcourse") from e
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found}, this version reads {FORMAT}")
     return data
 
 

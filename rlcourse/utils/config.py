@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+import yaml
+
 
 class UserError(ValueError):
     """A mistake of the user's: its one line says what, where and what to do."""
@@ -54,12 +56,12 @@ RANGES = {
     "lr_end": "[0, 1]",
     "passes": "[1, inf)",
     "minibatch": "[1, inf)",
-    "max_kl": "(0, inf)",
-    "max_norm": "(0, inf)",
+    "max_kl": "(0, inf]",
+    "max_norm": "(0, inf]",
     "entropy": "[0, inf)",
     "hidden": "[1, inf)",
     "cpu": "[1, inf)",
-    "threads": "[1, inf)",
+    "threads": "[1, 1024]",
     "eval_every": "[1, inf)",
     "eval_episodes": "[1, inf)",
     "save_every": "[0, inf)",
@@ -107,7 +109,7 @@ def parse(text: str, kind: Any, name: str) -> Any:
         if kind is str:
             return text.lower().removeprefix("torch.nn.") if name in CHOICES else text
         return tuple(_integer(part) for part in text.strip("[]()").rstrip(",").split(","))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         what = {bool: "true or false", int: "a whole number", float: "a number"}
         wanted = what.get(kind, "whole numbers such as 64,64")
         raise UserError(f"{flag(name)} takes {wanted}, not '{text}'") from None
@@ -130,12 +132,13 @@ def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not (equals and key.isidentifier()):
             raise UserError(f"--env-kwargs takes key=value, not '{pair}'")
+        if key in result:
+            raise UserError(f"--env-kwargs has {key} twice")
         try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        known = isinstance(value, bool | int | float | str | list | tuple | dict | None)
-        result[key] = value if known else text
+            result[key] = ast.literal_eval(text)
+            yaml.safe_dump(result)  # what config.yaml cannot hold is taken as text
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, yaml.YAMLError):
+            result[key] = text
     return result
 
 
@@ -152,7 +155,7 @@ def check(cfg: Any) -> None:
             raise UserError(f"{name} takes {kind}, not {value!r}")
         for part in parts:
             if f.name in RANGES and not _inside(part, RANGES[f.name]):
-                raise UserError(f"{name} {value} is out of range: it must lie in {RANGES[f.name]}")
+                raise UserError(f"{name} {part} is out of range: it must lie in {RANGES[f.name]}")
         if f.name in CHOICES and value not in CHOICES[f.name]:
             raise UserError(f"{name} {value!r} is none of {', '.join(CHOICES[f.name])}")
 

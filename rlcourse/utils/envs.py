@@ -39,12 +39,12 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         env = gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
     except (DependencyNotInstalled, ModuleNotFoundError) as e:
         raise UserError(f"--env {name} needs what is not installed: {_install(e)}") from e
-    except (Error, ImportError) as e:
+    except Error as e:
         raise UserError(f"--env {name} cannot be made: {_one_line(e)}{_similar(name)}") from e
-    except TypeError as e:
-        if not settings.env_kwargs:
-            raise
-        raise UserError(f"--env {name} refuses --env-kwargs: {_one_line(e)}") from e
+    except Exception as e:  # of the environment's own module or constructor; --debug shows it whole
+        given = f" with --env-kwargs {settings.env_kwargs}" if settings.env_kwargs else ""
+        what = f"{type(e).__name__}: {_one_line(e)}"
+        raise UserError(f"--env {name} cannot be made{given}: {what}") from e
     check_spaces(name, env.observation_space, env.action_space)
     return env
 
@@ -130,8 +130,10 @@ class Envs:
     def _begin(self, i: int, episode: int) -> None:
         seed = episode_seed(self.seed, TRAIN, self.number[i], episode)
         obs, _ = self.envs[i].reset(seed=seed)
-        self.obs[i] = self.spaces.encode([obs])[0]
         self.episode[i], self.played[i], self.total[i], self.over[i] = episode, [], 0.0, False
+        self.obs[i] = self.spaces.encode([obs])[0]
+        if not np.isfinite(self.obs[i]).all():
+            raise FloatingPointError(f"the observation of {self._place(i)} is {self.obs[i]}")
 
     def _play(self, i: int, action: Any) -> tuple[Any, float, bool]:
         self.played[i].append(action)
@@ -152,12 +154,14 @@ class Envs:
         return where + (f", process {mpi.rank()}" if mpi.size() > 1 else "")
 
     def _check(self, rews: list[float]) -> None:
-        if np.isfinite(sum(rews) + self.obs.sum()):
+        seen = np.asarray(rews, np.float32)  # as the networks see them: 1e39 is inf
+        if np.isfinite(seen.sum() + self.obs.sum()):
             return
         for i, rew in enumerate(rews):
-            for field, value in (("reward", rew), ("observation", self.obs[i])):
+            for field, value in (("reward", seen[i]), ("observation", self.obs[i])):
                 if not np.isfinite(value).all():
-                    raise FloatingPointError(f"the {field} of {self._place(i)} is {value}")
+                    shown = rew if field == "reward" else value
+                    raise FloatingPointError(f"the {field} of {self._place(i)} is {shown}")
 
     # ---- saving and continuing
 
@@ -181,6 +185,8 @@ class Envs:
             obs = self.obs[i]
             actions = state["played"][i].numpy()
             for action in actions.tolist() if actions.ndim == 1 else actions:
+                if self.over[i]:
+                    break
                 obs = self.spaces.encode([self._play(i, action)[0]])[0]
             if self.over[i] or not np.array_equal(obs, state["obs"][i].numpy()):
                 complaints.append(

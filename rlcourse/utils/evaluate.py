@@ -1,5 +1,7 @@
 """How good the deterministic policy is: episodes in environments of their own, side by side."""
 
+from math import isfinite
+
 from rlcourse.utils import mpi
 from rlcourse.utils.config import Settings
 from rlcourse.utils.envs import EVAL, episode_seed, make
@@ -32,4 +34,6 @@ class Evaluation:
                 lengths[i] += 1
                 if term or trunc or lengths[i] >= self.limit:
                     del obs[i]
+        if not all(map(isfinite, returns)):
+            raise FloatingPointError(f"the returns of the evaluation are {returns}")
         return list(zip(returns, lengths, strict=True))

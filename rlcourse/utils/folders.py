@@ -22,7 +22,7 @@ from rlcourse.utils.checkpoint import write
 from rlcourse.utils.config import NOT_COMPARED, Settings, UserError, flag, nearest
 
 PACKAGES = ("rlcourse", "torch", "gymnasium", "numpy", "mpi4py", "mujoco", "box2d")
-FILES = ("config.yaml", "progress.csv", "*.pt", ".*.tmp", "events.*", "*.png", "*.gif", "run.lock")
+FILES = ("*.pt", ".*.tmp", "progress.csv", "events.*", "curve.png", "watch.gif", "config.yaml")
 
 
 # ---- names
@@ -42,7 +42,7 @@ def shorthands(names: list[str]) -> dict[str, str]:
 def text(value: Any) -> str:
     """A value as part of a folder's name."""
     value = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return re.sub(r"[^\w.+=-]", "-", value)
+    return re.sub(r"[^\w.+=-]|^[.]+", "-", value)
 
 
 def name(
@@ -94,7 +94,7 @@ def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
     }
     data = describe(cfg, settings) | {"about": about}
     content = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    write(folder / "config.yaml", content.encode())
+    write(folder / "config.yaml", content.encode(errors="surrogateescape"))
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -103,8 +103,8 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        data = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as e:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as e:
         raise UserError(f"{path} cannot be read: {' '.join(str(e).split())}") from e
     if not isinstance(data, dict) or "algo" not in data:
         raise UserError(f"{path} is not the configuration of a run: it names no algo")
@@ -137,31 +137,38 @@ def _commit() -> str:
 def check_same(folder: Path, cfg: Any, settings: Settings) -> bool:
     """Whether the folder holds this run already; UserError if it holds another one."""
     there = read_config(folder)
-    if there is None:
-        return False
-    here = describe(cfg, settings)
-    differing = [n for n in here if n not in NOT_COMPARED and n in there and here[n] != there[n]]
-    if differing == ["epochs"] and here["epochs"] > there["epochs"]:
+    if there is not None:
+        compare(folder, there, describe(cfg, settings))
+    return there is not None
+
+
+def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """UserError unless one configuration is the other, or the other for longer."""
+    differing = [n for n in here if n not in NOT_COMPARED and here[n] != there.get(n)]
+    longer = isinstance(there.get("epochs"), int) and here["epochs"] > there["epochs"]
+    if differing == ["epochs"] and longer:
         if here.get("lr_end", 1) == 1:
-            return True  # longer, and nothing before depends on how long
+            return  # nothing before depends on how long it is
         raise UserError(
             f"{folder} cannot go on from --epochs {there['epochs']} to {here['epochs']}: its "
             "learning rate (--lr-end) depends on them; --overwrite starts anew"
         )
     if differing:
-        pairs = ", ".join(f"{flag(n)} {there[n]} there, {here[n]} here" for n in differing)
+        pairs = ", ".join(f"{flag(n)} {there.get(n)} there, {here[n]} here" for n in differing)
         raise UserError(
             f"{folder} holds another run ({pairs}): "
             "choose another --exp-name, or --overwrite to replace it"
         )
-    return True
 
 
 def check_writable(folder: Path) -> None:
     """UserError if the folder could not be made; nothing is created."""
     place = folder.absolute()
-    while not place.exists():
-        place = place.parent
+    try:
+        while not place.exists():
+            place = place.parent
+    except OSError as e:  # such as a name that is too long
+        raise UserError(f"cannot write to {folder}: {e.strerror}") from e
     if not place.is_dir():
         raise UserError(f"cannot write to {folder}: {place} is not a folder (see --data-dir)")
     if not os.access(place, os.W_OK | os.X_OK):
@@ -169,10 +176,12 @@ def check_writable(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the files of the run in it, and no others."""
-    for pattern in FILES:
-        for path in folder.glob(pattern):
-            path.unlink()
+    """Remove the files of the run in it, and no others; UserError while another process uses it."""
+    if folder.is_dir():
+        with take(folder):
+            for pattern in FILES:  # config.yaml says whose folder it is, and goes last
+                for path in folder.glob(pattern):
+                    path.unlink()
 
 
 def take(folder: Path) -> IO[str]:
@@ -192,6 +201,8 @@ def take(folder: Path) -> IO[str]:
     file.truncate()
     file.write(f"{os.getpid()}\n")
     file.flush()
+    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink()
     return file
 
 

@@ -7,6 +7,7 @@ number of environment steps of all processes.
 
 import csv
 import io
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ class Logger:
             if value is not None:
                 self.events.add_scalar(f"{group(column)}/{column}", value, row["TotalEnvInteracts"])
         self.events.flush()
+
+    def sync(self) -> None:
+        """Make the rows survive a power failure."""
+        with open(self.path, "a") as file:
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         if self.writes:

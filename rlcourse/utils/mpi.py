@@ -1,6 +1,6 @@
 """Several processes on one experiment: averages, statistics, equal parameters, and starting them.
 
-With one process nothing of MPI is imported and every function returns its argument's own value.
+With one process nothing of MPI is imported, and an average is that of the process itself.
 All processes must call the same functions in the same order; one that waits for longer than
 `timeout` seconds ends the job with a message instead of hanging.
 """
@@ -24,7 +24,7 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # set by the launchers of MPICH a
 
 def _under_mpi() -> bool:
     """Whether a launcher of MPI started this process, or `python -m mpi4py`."""
-    return "mpi4py" in sys.orig_argv or any(int(os.environ.get(name, 1)) > 1 for name in _SIZES)
+    return "mpi4py" in sys.orig_argv or any(os.environ.get(name, "1") != "1" for name in _SIZES)
 
 
 if _under_mpi():
@@ -46,8 +46,8 @@ def size() -> int:
 # ---- starting
 
 
-def launch(cpu: int) -> None:
-    """Become `cpu` processes that run this same command; returns where that is the case already."""
+def launch(cpu: int, argv: list[str]) -> None:
+    """Become `cpu` processes that run this command line; returns where that is the case already."""
     if cpu != size() and (size() > 1 or _LAUNCHED in os.environ):
         raise UserError(
             f"--cpu {cpu}, but mpiexec started {size()} that see each other: pass --cpu {size()}, "
@@ -59,8 +59,8 @@ def launch(cpu: int) -> None:
     mpiexec = str(beside) if beside.exists() else which("mpiexec")
     if mpiexec is None:
         raise UserError(f'--cpu {cpu} needs mpiexec, which was not found: pip install -e ".[mpi]"')
-    command = sys.orig_argv[1:]  # with the `-m`, which sys.argv has lost
-    command = [mpiexec, "-n", str(cpu), sys.executable, "-m", "mpi4py", *command]
+    command = [mpiexec, "-n", str(cpu), sys.executable]
+    command += ["-m", "mpi4py", "-m", "rlcourse.run", *argv]  # mpi4py ends all if one fails
     if cpu > cores():
         print(
             f"rlcourse: {cpu} processes share {cores()} cores: expect them to wait", file=sys.stderr
@@ -177,11 +177,13 @@ def sync(module: Any) -> Any:
 
 def gather(x: Any) -> list[Any]:
     """A list of every process's plain data, in every process."""
+    barrier()  # which has a deadline
     return [x] if size() == 1 else _comm.allgather(x)
 
 
 def first(x: Any) -> Any:
     """Process 0's plain data, in every process."""
+    barrier()
     return x if size() == 1 else _comm.bcast(x, 0)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from rlcourse import ALGOS
 from rlcourse.utils import checkpoint, spaces
-from rlcourse.utils.config import Settings, UserError
+from rlcourse.utils.config import Settings, UserError, check
 from rlcourse.utils.folders import describe
 from rlcourse.utils.spaces import Spaces
 
@@ -33,8 +33,7 @@ class Policy:
 
 def save(path: Path, policy: Policy, cfg: Any, settings: Settings, **more: Any) -> None:
     """Write what acting needs: configuration, spaces and the parameters of π."""
-    weights = {n: x for n, x in policy.agent.state_dict().items() if n.startswith("pi.")}
-    data = {"config": describe(cfg, settings), "pi": weights} | more
+    data = {"config": describe(cfg, settings), "pi": policy.agent.pi.state_dict()} | more
     data |= {"obs": spaces.plain(policy.spaces.obs), "act": spaces.plain(policy.spaces.act)}
     checkpoint.save(path, data, keep=False)
 
@@ -42,14 +41,18 @@ def save(path: Path, policy: Policy, cfg: Any, settings: Settings, **more: Any) 
 def load(path: Path | str) -> tuple[Policy, dict[str, Any]]:
     """A policy and its configuration, from a run's folder or a model file."""
     path = Path(path)
-    data = checkpoint.load(path / "model.pt" if path.is_dir() else path)
+    path = path / "model.pt" if path.is_dir() else path
+    data = checkpoint.load(path)
+    if not {"config", "pi", "obs", "act"} <= set(data):
+        raise UserError(f"{path} is no model: name a run's folder, its model.pt or its best.pt")
     config = data["config"]
     if config["algo"] not in ALGOS:
         raise UserError(f"{path} is by '{config['algo']}', which is none of {', '.join(ALGOS)}")
     algo = import_module(f"rlcourse.algos.{config['algo']}")
     values = {n: tuple(v) if isinstance(v, list) else v for n, v in config.items()}
     cfg = algo.Config(**{n: values[n] for n in algo.Config.__dataclass_fields__})
+    check(cfg)
     both = Spaces(spaces.from_plain(data["obs"]), spaces.from_plain(data["act"]))
     agent = algo.Agent(both.obs_dim, both.act, cfg)
-    agent.load_state_dict(agent.state_dict() | data["pi"])
+    agent.pi.load_state_dict(data["pi"])
     return Policy(agent, both), config

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class Run:
     ):
         check(cfg)
         check(settings)
+        if mpi.size() > 1:
+            settings = replace(settings, cpu=mpi.size())
+        elif settings.cpu > 1:
+            raise UserError(f"--cpu {settings.cpu} from Python: start the script with mpiexec")
         check_shares(cfg, mpi.size())
         self.cfg, self.settings = cfg, settings
         self.folder = Path(folder) if folder else None
@@ -72,9 +77,9 @@ class Run:
         self.rows = self.logger.rows
         self.began = time.monotonic() - self.seconds
         self.saved = time.monotonic()
-        self.display = Display(self._title(start), self.cfg.epochs, start) if self.show else None
-        for note in notes:
-            print(note)
+        if self.show:
+            print(*notes, sep="\n", end="\n" * bool(notes))
+            self.display = Display(self._title(start), self.cfg.epochs, start)
         self.handlers = self._catch_signals()
         try:
             for epoch in range(start, self.cfg.epochs):
@@ -119,7 +124,7 @@ class Run:
             self._save(row)
         if self.display:
             self.display.show(self.rows)
-        if stop and not last:
+        if stop:
             self._leave(int(stop))
 
     def _steps_per_epoch(self) -> int:
@@ -142,13 +147,21 @@ class Run:
             self.lock = folders.take(self.folder)
             folders.check_same(self.folder, self.cfg, self.settings)
         mpi.barrier()
-        state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
+        newest = self.folder / "checkpoint.pt"
+        state, note = checkpoint.load_newest(newest)
         if state:
+            folders.compare(self.folder, state["config"], folders.describe(self.cfg, self.settings))
             notes = [note] * bool(note) + self._restore(state)
             done = state["epoch"]
             self.rows = read(self.folder / "progress.csv", done)
+            if len(self.rows) < done:
+                notes.append(
+                    f"{self.folder / 'progress.csv'} has lost {done - len(self.rows)} rows"
+                )
         mpi.barrier()
         if mpi.rank() == 0:
+            if note:  # or the next save would keep the damaged one instead of the good one
+                newest.unlink(missing_ok=True)
             folders.write_config(self.folder, self.cfg, self.settings)
         return done, notes
 
@@ -158,6 +171,7 @@ class Run:
         ranks = mpi.gather(mine | self._cuda())
         if mpi.rank() == 0:
             self._save_policy("model.pt", row)
+            self.logger.sync()
             state = {
                 "config": folders.describe(self.cfg, self.settings),
                 "epoch": row["Epoch"],
@@ -168,6 +182,7 @@ class Run:
                 "ranks": ranks,
             }
             checkpoint.save(self.folder / "checkpoint.pt", state)
+        mpi.barrier()  # nobody leaves while process 0 writes
         self.saved = time.monotonic()
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
@@ -203,6 +218,7 @@ class Run:
 
         def handler(number_: int, frame: Any) -> None:
             if self.stop:
+                print("\x1b[?25h" * sys.stdout.isatty(), end="", flush=True)  # shows the cursor
                 os._exit(128 + number_)
             self.stop = number_
 

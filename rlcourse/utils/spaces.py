@@ -28,7 +28,9 @@ class Spaces:
     def encode(self, obs: list[Any]) -> np.ndarray:
         """N observations as (N, obs_dim) float32."""
         if isinstance(self.obs, Discrete):
-            return np.eye(self.obs_dim, dtype=np.float32)[np.array(obs) - self.obs.start]
+            rows = np.zeros((len(obs), self.obs_dim), np.float32)
+            rows[np.arange(len(obs)), np.array(obs) - self.obs.start] = 1
+            return rows
         rows = np.array(obs, dtype=np.float32)
         if rows.shape != (len(obs), self.obs_dim):
             raise ValueError(f"observations of shape {rows.shape[1:]}, but the space is {self.obs}")
@@ -49,16 +51,20 @@ def check_spaces(name: str, obs: Space, act: Space) -> None:
             f"--env {name} has images {obs.shape} as observations; the networks here take vectors: "
             "use an environment with state observations, or a wrapper that computes features"
         )
-    if not isinstance(obs, Discrete) and not (isinstance(obs, Box) and len(obs.shape) == 1):
+    if not isinstance(obs, Discrete) and not _vector(obs):
         raise UserError(
             f"--env {name} has {_short(obs)} observations, not a vector (Box) or Discrete: "
             "wrap it in gymnasium.wrappers.FlattenObservation"
         )
-    if not isinstance(act, Discrete) and not (isinstance(act, Box) and len(act.shape) == 1):
+    if not isinstance(act, Discrete) and not _vector(act):
         raise UserError(
             f"--env {name} has {_short(act)} actions, not a vector (Box) or Discrete: "
             "wrap it in a gymnasium.ActionWrapper that maps one of these to them"
         )
+
+
+def _vector(space: Space) -> bool:
+    return isinstance(space, Box) and len(space.shape) == 1 and space.shape[0] > 0
 
 
 def _short(space: Space) -> str:
