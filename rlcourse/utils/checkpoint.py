@@ -52,7 +52,7 @@ def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
     if keep and path.exists():
         os.replace(
             path, previous(path)
-        )  # load_newest finds it there if the next line is not reached
+        )  # where load_newest finds it meanwhile
     write(path, content)
 
 
