@@ -323,11 +323,17 @@ def test_a_value_that_is_not_finite_is_refused_at_its_step(field, name, value):
         play(env, 1, random_source())
 
 
-@pytest.mark.xfail(strict=True, reason="reset_done does not look at what it hands out")
 def test_a_first_observation_that_is_not_finite_is_refused():
     env = envs("Scripted-v0", 2, fault="obs nan", at=0)
     with pytest.raises(FloatingPointError, match="observation of environment 0, episode 0, step 0"):
         env.reset_done()
+
+
+def test_a_reward_that_is_too_large_for_the_networks_is_refused():
+    env = envs("Scripted-v0", 2, length=5, fault="reward 1e39", at=2)
+    play(env, 1, random_source())
+    with pytest.raises(FloatingPointError, match="reward of environment 0, episode 0, step 2"):
+        play(env, 1, random_source())
 
 
 def test_large_but_finite_values_are_let_through():
@@ -478,10 +484,7 @@ def test_replaying_survives_an_environment_that_writes_to_its_action(tmp_path):
     assert torch.equal(again.reset_done(), env.reset_done())
 
 
-STEPPED = pytest.mark.xfail(strict=True, reason="replaying steps an episode that is over")
-
-
-@pytest.mark.parametrize("ends", [False, pytest.param(True, marks=STEPPED)])
+@pytest.mark.parametrize("ends", [False, True])
 def test_an_environment_that_does_not_repeat_itself_gets_a_new_episode_and_is_named(tmp_path, ends):
     env = envs("Unrepeatable-v0", 3, ends=ends)
     play(env, 6, random_source())
@@ -562,6 +565,13 @@ def test_an_evaluation_ends_where_an_environment_never_does(monkeypatch):
     monkeypatch.setattr(evaluate, "NO_LIMIT", 50)
     evaluation = Evaluation("Endless-v0", 0, Settings(eval_episodes=2))
     assert [n for _, n in evaluation.play(policy_for(evaluation.envs[0]), 0)] == [50, 50]
+
+
+def test_an_evaluation_whose_return_is_not_finite_is_refused():
+    settings = Settings(eval_episodes=2, env_kwargs={"length": 3, "fault": "reward nan", "at": 2})
+    evaluation = Evaluation("Scripted-v0", 0, settings)
+    with pytest.raises(FloatingPointError, match="evaluation.*nan"):
+        evaluation.play(policy_for(evaluation.envs[0]), 0)
 
 
 def test_an_evaluation_keeps_to_max_ep_len():
