@@ -223,7 +223,7 @@ def test_the_readme_shows_a_function_of_the_code():
     assert list(shown(README))
 
 
-class Accepted(Exception):
+class Accepted(BaseException):
     """The command got as far as starting its work."""
 
 

@@ -136,7 +136,7 @@ class Envs:
             raise FloatingPointError(f"the observation of {self._place(i)} is {self.obs[i]}")
 
     def _play(self, i: int, action: Any) -> tuple[Any, float, bool]:
-        self.played[i].append(action)
+        self.played[i].append(np.array(action))  # a copy: step may change its argument
         try:
             obs, rew, term, trunc, _ = self.envs[i].step(action)
             rew = float(rew)
