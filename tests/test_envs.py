@@ -475,7 +475,6 @@ def test_an_episode_that_was_just_over_is_not_played_again(tmp_path):
     assert again.episode == env.episode == [2, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="the action is kept without a copy")
 def test_replaying_survives_an_environment_that_writes_to_its_action(tmp_path):
     env, generator = envs("Pushed-v0", 2), random_source()
     play(env, 6, generator)
