@@ -238,9 +238,7 @@ def grid(module: ModuleType, given: dict[str, Any], shorthands: dict[str, str]) 
         cfg = replace(cfg, env=ids[cfg.env])
         folder = folders.name(cfg, settings, named, swept, stamp)
         if folder in [run.folder for run in runs]:
-            raise UserError(
-                f"two runs of the grid would share {folder}: a value is there twice"
-            )
+            raise UserError(f"two runs of the grid would share {folder}: a value is there twice")
         runs.append(Experiment(cfg, settings, folder))
     return runs
 
@@ -341,9 +339,7 @@ def watch(command: str, argv: list[str]) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("--episodes", type=int, default=1, metavar="INT", help="how many (1)")
     parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead")
-    parser.add_argument(
-        "--env", default="", help="module:id, where the model names one"
-    )
+    parser.add_argument("--env", default="", help="module:id, where the model names one")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(argv)
 

@@ -362,7 +362,6 @@ def test_all_processes_stop_after_an_epoch_in_which_one_got_a_signal(together):
 
 
 @parallel
-@pytest.mark.xfail(strict=True, reason="only process 0 says what it noticed")
 def test_what_any_process_notices_when_it_continues_is_said(together):
     out = (together / "out.txt").read_text()
     for number in (2, 3):

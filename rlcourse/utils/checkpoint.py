@@ -50,9 +50,7 @@ def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
     content = buffer.getvalue()
     content += _MARK + hashlib.sha256(content).hexdigest().encode()
     if keep and path.exists():
-        os.replace(
-            path, previous(path)
-        )  # where load_newest finds it meanwhile
+        os.replace(path, previous(path))  # where load_newest finds it meanwhile
     write(path, content)
 
 

@@ -129,9 +129,13 @@ class Envs:
 
     def _begin(self, i: int, episode: int) -> None:
         seed = episode_seed(self.seed, TRAIN, self.number[i], episode)
-        obs, _ = self.envs[i].reset(seed=seed)
         self.episode[i], self.played[i], self.total[i], self.over[i] = episode, [], 0.0, False
-        self.obs[i] = self.spaces.encode([obs])[0]
+        try:
+            obs, _ = self.envs[i].reset(seed=seed)
+            self.obs[i] = self.spaces.encode([obs])[0]
+        except Exception as e:
+            e.add_note(f"This was raised by {self._place(i)}.")
+            raise
         if not np.isfinite(self.obs[i]).all():
             raise FloatingPointError(f"the observation of {self._place(i)} is {self.obs[i]}")
 
@@ -154,9 +158,10 @@ class Envs:
         return where + (f", process {mpi.rank()}" if mpi.size() > 1 else "")
 
     def _check(self, rews: list[float]) -> None:
-        seen = np.asarray(rews, np.float32)  # as the networks see them: 1e39 is inf
-        if np.isfinite(seen.sum() + self.obs.sum()):
-            return
+        with np.errstate(over="ignore"):
+            seen = np.asarray(rews, np.float32)  # as the networks see them: 1e39 is inf
+            if np.isfinite(seen.sum() + self.obs.sum()):
+                return
         for i, rew in enumerate(rews):
             for field, value in (("reward", seen[i]), ("observation", self.obs[i])):
                 if not np.isfinite(value).all():

@@ -146,12 +146,11 @@ class Run:
         if mpi.rank() == 0:
             self.lock = folders.take(self.folder)
             folders.check_same(self.folder, self.cfg, self.settings)
+            self._newest()  # first in one process, so that what is wrong is told once
         mpi.barrier()
-        newest = self.folder / "checkpoint.pt"
-        state, note = checkpoint.load_newest(newest)
+        state, note = self._newest()
         if state:
-            folders.compare(self.folder, state["config"], folders.describe(self.cfg, self.settings))
-            notes = [note] * bool(note) + self._restore(state)
+            notes = [note] * bool(note) + sum(mpi.gather(self._restore(state)), [])
             done = state["epoch"]
             self.rows = read(self.folder / "progress.csv", done)
             if len(self.rows) < done:
@@ -161,9 +160,16 @@ class Run:
         mpi.barrier()
         if mpi.rank() == 0:
             if note:  # or the next save would keep the damaged one instead of the good one
-                newest.unlink(missing_ok=True)
+                (self.folder / "checkpoint.pt").unlink(missing_ok=True)
             folders.write_config(self.folder, self.cfg, self.settings)
         return done, notes
+
+    def _newest(self) -> tuple[dict[str, Any] | None, str]:
+        """The newest whole checkpoint of this very run, and what there is to say about it."""
+        state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
+        if state:
+            folders.compare(self.folder, state["config"], folders.describe(self.cfg, self.settings))
+        return state, note
 
     def _save(self, row: dict[str, Any]) -> None:
         """The policy for use, and everything that continuing needs."""
