@@ -7,7 +7,7 @@ agent = ppo.train(ppo.Config(env="CartPole-v1"))
 from importlib import import_module
 
 __version__ = "0.1.0"
-ALGOS = ("vpg", "ppo")
+ALGOS = ("vpg", "ppo", "ddpg", "td3", "sac")
 
 
 def __getattr__(name: str):

@@ -39,12 +39,25 @@ class Settings:
     env_kwargs: dict = field(default_factory=dict)  # key=value ..., passed on to the environment
 
 
+# Fields of a Config that are totals over all processes, and are divided among them.
+TOTALS = ("num_envs", "minibatch", "random_steps", "memory")
+
 # Fields that may differ between two commands that name the same experiment.
 NOT_COMPARED = {"exp_name", "data_dir", "save_every", "mpi_timeout"}
 
 # Allowed values, alike in all algorithms; a round bracket leaves the end itself out.
 RANGES = {
     "seed": "[0, inf)",
+    "random_steps": "[0, inf)",
+    "memory": "[1, inf)",
+    "utd": "(0, inf)",
+    "rho": "[0, 1]",
+    "noise": "[0, inf)",
+    "smooth": "[0, inf)",
+    "smooth_clip": "[0, inf)",
+    "delay": "[1, inf)",
+    "lr_alpha": "[0, inf)",
+    "alpha": "(0, inf)",
     "epochs": "[1, inf)",
     "num_envs": "[1, inf)",
     "horizon": "[1, inf)",
@@ -162,7 +175,7 @@ def check(cfg: Any) -> None:
 
 def check_shares(cfg: Any, cpu: int) -> None:
     """Totals that are divided: over the processes, and an epoch's steps into minibatches."""
-    for name in ("num_envs", "minibatch"):
+    for name in TOTALS:
         total = getattr(cfg, name, cpu)
         if total % cpu:
             near = max(1, round(total / cpu)) * cpu

@@ -21,7 +21,11 @@ class Normal(NamedTuple):
         return self.mean
 
     def sample(self) -> Tensor:
-        return torch.normal(self.mean, self.log_std.exp().expand_as(self.mean))
+        return self.rsample().detach()
+
+    def rsample(self) -> Tensor:
+        """A sample that the mean and the deviation can be differentiated through."""
+        return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
 
     def log_prob(self, x: Tensor) -> Tensor:
         z = (x - self.mean) * (-self.log_std).exp()

@@ -111,6 +111,11 @@ class Envs:
                     self._begin(i, self.episode[i] + 1)
         return torch.from_numpy(self.obs).to(self.device)
 
+    def random_act(self) -> Tensor:
+        """Uniform actions of continuous environments, in [-1, 1]."""
+        shape = len(self.envs), *self.act_space.shape
+        return torch.rand(shape, device=self.device) * 2 - 1
+
     def step(self, act: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """next_obs (N, obs_dim), rew, term and done (N,) after one action of each environment."""
         actions = self.spaces.decode(act.cpu().numpy())

@@ -61,14 +61,19 @@ class Logger:
 
     def write(self, row: dict[str, Any]) -> None:
         """Add one epoch; None is an empty cell."""
-        if self.rows and list(row) != list(self.rows[0]):
-            changed = sorted(set(row) ^ set(self.rows[0]))
-            raise ValueError(f"columns changed during the run: {', '.join(changed)}")
+        known = list(self.rows[0]) if self.rows else []
+        grown = not set(row) <= set(known)  # as when learning begins after some epochs
+        columns = [*row, *(c for c in known if c not in row)] if grown else known
+        self.rows[:] = [{c: r.get(c) for c in columns} for r in self.rows] if grown else self.rows
+        row = {c: row.get(c) for c in columns}
         self.rows.append(row)
         if not self.writes:
             return
-        with open(self.path, "a", newline="") as file:
-            file.write(table([row], header=len(self.rows) == 1))
+        if grown:
+            write(self.path, table(self.rows).encode())
+        else:
+            with open(self.path, "a", newline="") as file:
+                file.write(table([row], header=False))
         for column, value in row.items():
             if value is not None:
                 self.events.add_scalar(f"{group(column)}/{column}", value, row["TotalEnvInteracts"])

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rlcourse.utils.config import UserError, cores
+from rlcourse.utils.config import TOTALS, UserError, cores
 
 timeout = 300.0  # seconds; set from --mpi-timeout
 _LAUNCHED = "RLCOURSE_CPU"  # the number of processes that launch() asked for
@@ -80,8 +80,8 @@ def abort(code: int) -> NoReturn:
 
 
 def divide(cfg: Any) -> Any:
-    """The configuration of one process: num_envs and minibatch are totals over all of them."""
-    totals = [name for name in ("num_envs", "minibatch") if hasattr(cfg, name)]
+    """The configuration of one process: the TOTALS are shared out."""
+    totals = [name for name in TOTALS if hasattr(cfg, name)]
     return replace(cfg, **{name: getattr(cfg, name) // size() for name in totals})
 
 

@@ -26,6 +26,7 @@ from rlcourse.utils.envs import Envs
 from rlcourse.utils.evaluate import Evaluation
 from rlcourse.utils.logger import Logger, read
 from rlcourse.utils.optim import Adam
+from rlcourse.utils.replay import Replay
 
 DRAWS = 2  # the stream of what is drawn outside the environments; see envs.TRAIN and EVAL
 
@@ -63,9 +64,9 @@ class Run:
         """Add to the epoch's averages; the names are the columns of progress.csv."""
         self.logger.store(**metrics)
 
-    def epochs(self, agent: nn.Module, envs: Envs) -> Iterator[int]:
+    def epochs(self, agent: nn.Module, envs: Envs, memory: Replay | None = None) -> Iterator[int]:
         """The epochs still to be done, numbered from 0; afterwards everything is saved."""
-        self.agent, self.envs = agent, envs
+        self.agent, self.envs, self.memory = agent, envs, memory
         self.policy = policy.Policy(agent, envs.spaces, self.settings.device)
         self.stop, self.best, self.seconds = 0, -np.inf, 0.0
         start, notes = self._open() if self.folder else (0, [])

@@ -1,0 +1,173 @@
+"""Deep deterministic policy gradient (Lillicrap et al. 2015, arXiv:1509.02971).
+
+The derivation is docs/algorithms/ddpg.md, whose equations these are:
+
+    Eq. 1   y = r + γ (1 − d) Q̄(s', ã)                  ã = π̄(s');  d: s' is terminal
+    Eq. 2   L(φ) = E[(Q_φ(s, a) − y)²]
+    Eq. 3   J(θ) = E[Q(s, π_θ(s))]
+    Eq. 4   θ̄ ← ρ θ̄ + (1 − ρ) θ                         for π̄ and Q̄ alike
+    Eq. 5   a = clip(π(s) + σ ε, −1, 1)                 ε ~ N(0, I)
+
+    python -m rlcourse.run ddpg --env Pendulum-v1 --seed 1
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rlcourse.utils import mpi
+from rlcourse.utils.envs import Envs
+from rlcourse.utils.nets import flat, mlp
+from rlcourse.utils.optim import Adam, descend
+from rlcourse.utils.replay import Replay
+from rlcourse.utils.run import Run
+
+
+# ------------------------------------------------------------------------ hyper-parameters
+
+
+@dataclass(frozen=True)
+class Config:
+    env: str                               # Gymnasium id, or module:id
+    seed: int = 0                          # of everything that is drawn
+    epochs: int = 40                       # rounds of `horizon` steps
+    num_envs: int = 4                      # N, environments stepped side by side
+    horizon: int = 250                     # T, steps of each environment in an epoch
+    random_steps: int = 1_000              # steps of uniform actions before π acts and learns
+    noise: float = 0.1                     # σ of Eq. 5
+    utd: float = 1.0                       # updates to data: gradient steps for each step
+    gamma: float = 0.99                    # γ of Eq. 1, discount
+    rho: float = 0.995                     # ρ of Eq. 4
+    lr: float = 1e-3                       # learning rate
+    minibatch: int = 256                   # transitions behind one gradient
+    memory: int = 1_000_000                # transitions kept
+    hidden: tuple[int, ...] = (256, 256)   # sizes of the hidden layers
+    activation: str = "relu"               # between the layers: tanh, relu, elu, gelu or silu
+
+
+# ------------------------------------------------------------------------ data
+
+
+class Batch(NamedTuple):
+    obs: Tensor       # s   (B, obs_dim)
+    act: Tensor       # a   (B, act_dim)
+    rew: Tensor       # r   (B,)
+    next_obs: Tensor  # s'  (B, obs_dim)
+    term: Tensor      # d   (B,)  1 if s' is terminal, 0 also where only the time was over
+
+
+# ------------------------------------------------------------------------ networks
+
+
+class Policy(nn.Module):
+    """π(s) in [−1, 1]."""
+
+    def __init__(self, obs_dim, act_dim, cfg):
+        super().__init__()
+        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation, gain=0.01)
+
+    def forward(self, obs):
+        return self.net(obs).tanh()
+
+
+class Q(nn.Module):
+    """Q(s, a): (B,)."""
+
+    def __init__(self, obs_dim, act_dim, cfg):
+        super().__init__()
+        self.net = mlp([obs_dim + act_dim, *cfg.hidden, 1], cfg.activation)
+
+    def forward(self, obs, act):
+        return self.net(torch.cat([obs, act], dim=-1)).squeeze(-1)
+
+
+# ------------------------------------------------------------------------ equations
+
+
+def loss_q(q, q_targ, pi_targ, b, gamma):
+    with torch.no_grad():
+        next_act = pi_targ(b.next_obs)
+        y = b.rew + gamma * (1 - b.term) * q_targ(b.next_obs, next_act)          # Eq. 1
+    val = q(b.obs, b.act)
+    return ((val - y) ** 2).mean(), val.detach()                                 # Eq. 2
+
+
+def loss_pi(q, pi, b):
+    act = pi(b.obs)
+    objective = q(b.obs, act).mean()                                             # Eq. 3
+    return -objective, act.detach()
+
+
+@torch.no_grad()
+def track(targ, net, rho):
+    targ.theta.lerp_(net.theta, 1 - rho)                                         # Eq. 4
+
+
+def explore(pi, obs, sigma):
+    act = pi(obs)
+    return (act + sigma * torch.randn_like(act)).clamp(-1, 1)                    # Eq. 5
+
+
+# ------------------------------------------------------------------------ algorithm
+
+
+class Agent(nn.Module):
+    """Everything that learns, and one step of learning."""
+
+    def __init__(self, obs_dim, act_space, cfg):
+        super().__init__()
+        act_dim, = act_space.shape
+        self.pi = flat(Policy(obs_dim, act_dim, cfg))
+        self.q = flat(Q(obs_dim, act_dim, cfg))
+        self.pi_targ = flat(deepcopy(self.pi))
+        self.q_targ = flat(deepcopy(self.q))
+        self.opt_pi = Adam(self.pi, cfg.lr)
+        self.opt_q = Adam(self.q, cfg.lr)
+
+    def act(self, obs):
+        """What evaluation plays: the action without noise."""
+        return self.pi(obs)
+
+    def update(self, b, cfg):
+        lq, val = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma)
+        norm = descend(self.opt_q, lq)
+        info = dict(LossQ=lq.detach(), QVals=val.mean(), GradNorm=norm)
+
+        lpi, act = loss_pi(self.q, self.pi, b)
+        descend(self.opt_pi, lpi)
+        track(self.q_targ, self.q, cfg.rho)
+        track(self.pi_targ, self.pi, cfg.rho)
+        saturated = (act.abs() > 0.99).float().mean()
+        return info | dict(LossPi=lpi.detach(), Saturated=saturated)
+
+
+@torch.no_grad()
+def collect(envs, agent, memory, cfg):
+    """One step of every environment, into memory."""
+    obs = envs.reset_done()
+    warm = len(memory) >= cfg.random_steps
+    act = explore(agent.pi, obs, cfg.noise) if warm else envs.random_act()
+    next_obs, rew, term, _ = envs.step(act)
+    memory.add(obs, act, rew, next_obs, term)
+
+
+def train(cfg, run=None):
+    """Train an agent; nothing is written unless `run` has a folder."""
+    run = run or Run(cfg)  # seeds, folder, log, evaluation: what is not mathematics
+    updates = round(cfg.num_envs * cfg.utd)
+    cfg = mpi.divide(cfg)  # environments, minibatches and memory are shared out over the processes
+    envs = Envs(cfg, run.settings)
+    memory = Replay(cfg.memory, envs)
+    with run.device:
+        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+
+    for _ in run.epochs(agent, envs, memory):  # continues where an interrupted run stopped
+        for _ in range(cfg.horizon):
+            collect(envs, agent, memory, cfg)
+            if len(memory) >= cfg.random_steps:
+                for b in memory.sample(updates, cfg.minibatch):
+                    run.store(**agent.update(Batch(*b), cfg))
+    return agent

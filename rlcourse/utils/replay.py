@@ -1,0 +1,85 @@
+"""What the agent has lived through, for learning from it again and again."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Space
+from torch import Tensor
+
+from rlcourse.utils.config import UserError
+from rlcourse.utils.envs import Envs
+
+
+class Replay:
+    """The newest `size` transitions of this process: one row of float32 each, oldest overwritten."""
+
+    def __init__(self, size: int, envs: Envs):
+        check_bounded(envs.act_space)
+        act_dim = envs.act_space.shape[0]
+        self.widths = [envs.obs_dim, act_dim, 1, envs.obs_dim, 1]  # obs, act, rew, next_obs, term
+        check_memory(4 * size * sum(self.widths))
+        self.rows = torch.empty(size, sum(self.widths), device=envs.device)  # touched when filled
+        self.added = 0  # transitions ever
+
+    def __len__(self) -> int:
+        return min(self.added, len(self.rows))
+
+    def add(self, obs: Tensor, act: Tensor, rew: Tensor, next_obs: Tensor, term: Tensor) -> None:
+        """Take one transition of each of N environments: (N, obs_dim), (N, act_dim), (N,), ..."""
+        new = torch.cat([obs, act, rew[:, None], next_obs, term[:, None]], dim=-1)
+        place = torch.arange(self.added, self.added + len(new)) % len(self.rows)
+        self.rows[place] = new
+        self.added += len(new)
+
+    def sample(self, count: int, minibatch: int) -> Iterator[tuple[Tensor, ...]]:
+        """`count` minibatches, each row drawn uniformly and with replacement."""
+        drawn = torch.randint(len(self), (count, minibatch))
+        for index in drawn:
+            obs, act, rew, next_obs, term = self.rows[index].split(self.widths, dim=-1)
+            yield obs, act, rew.squeeze(-1), next_obs, term.squeeze(-1)
+
+
+def check_bounded(act: Space) -> None:
+    """UserError unless actions are a Box with finite bounds."""
+    if not isinstance(act, Box):
+        raise UserError(f"actions are {type(act).__name__}, and a Box is needed: ppo and vpg take both")
+    if not (np.isfinite(act.low).all() and np.isfinite(act.high).all()):
+        raise UserError("actions have no finite bounds, which are needed here: ppo and vpg do without")
+
+
+def check_memory(needed: int) -> None:
+    """UserError if the machine, or the control group that the process is in, has not that many bytes."""
+    free = available()
+    if needed > free:
+        raise UserError(
+            f"--memory needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: "
+            f"keep fewer transitions"
+        )
+
+
+def available() -> int:
+    """Bytes that can still be allocated."""
+    free = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = [int(line.split()[1]) * 1024]
+    for line in _read("/proc/self/cgroup").splitlines():  # version 2 has one line, "0::/its/path"
+        _, controllers, path = line.split(":", 2)
+        group = Path("/sys/fs/cgroup", controllers, path.lstrip("/"))
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        for folder in (group, group.parent):
+            for names in (("memory.max", "memory.current"), names):
+                limit, used = (_read(folder / name) for name in names)
+                if limit.isdigit() and used.isdigit():
+                    free.append(int(limit) - int(used))
+    return min(free)
+
+
+def _read(path: Path | str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
