@@ -1,14 +1,19 @@
-"""What the agent has lived through, for learning from it again and again."""
+"""What the agent has lived through, for learning from it again and again.
+
+Saving adds a file with the transitions since the last save; a checkpoint names the files it needs.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Space
 from torch import Tensor
 
+from rlcourse.utils import checkpoint, mpi
 from rlcourse.utils.config import UserError
 from rlcourse.utils.envs import Envs
 
@@ -23,9 +28,13 @@ class Replay:
         check_memory(4 * size * sum(self.widths))
         self.rows = torch.empty(size, sum(self.widths), device=envs.device)  # touched when filled
         self.added = 0  # transitions ever
+        self.segments: list[list[int]] = []  # [first, end) of those that are in a file each
+        self.before: list[list[int]] = []  # the segments of the checkpoint before
 
     def __len__(self) -> int:
         return min(self.added, len(self.rows))
+
+    # ---- learning
 
     def add(self, obs: Tensor, act: Tensor, rew: Tensor, next_obs: Tensor, term: Tensor) -> None:
         """Take one transition of each of N environments: (N, obs_dim), (N, act_dim), (N,), ..."""
@@ -40,6 +49,40 @@ class Replay:
         for index in drawn:
             obs, act, rew, next_obs, term = self.rows[index].split(self.widths, dim=-1)
             yield obs, act, rew.squeeze(-1), next_obs, term.squeeze(-1)
+
+
+    # ---- saving and continuing
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write what is new, and say what a checkpoint has to remember."""
+        oldest, saved = self.added - len(self), self.segments[-1][1] if self.segments else 0
+        self.before = self.segments
+        self.segments = [s for s in self.segments if s[1] > oldest]
+        if self.added > saved:
+            segment = [max(oldest, saved), self.added]
+            place = torch.arange(*segment) % len(self.rows)
+            folder.mkdir(exist_ok=True)
+            checkpoint.save(folder / name(segment), {"rows": self.rows[place].cpu()}, keep=False)
+            self.segments = [*self.segments, segment]
+        return {"added": self.added, "segments": self.segments}
+
+    def prune(self, folder: Path) -> None:
+        """Remove this process's files that neither this checkpoint nor the one before it names."""
+        needed = {name(segment) for segment in [*self.segments, *self.before]}
+        for path in folder.glob(f"{mpi.rank()}_*.pt"):
+            if path.name not in needed:
+                path.unlink()
+
+    def load(self, folder: Path, state: dict[str, Any]) -> None:
+        self.added, self.segments = state["added"], state["segments"]
+        for segment in self.segments:
+            rows = checkpoint.load(folder / name(segment))["rows"]
+            kept = torch.arange(*segment)[-len(self.rows) :]
+            self.rows[kept % len(self.rows)] = rows[-len(kept) :].to(self.rows.device)
+
+
+def name(segment: list[int]) -> str:
+    return f"{mpi.rank()}_{segment[0]}_{segment[1]}.pt"
 
 
 def check_bounded(act: Space) -> None:

@@ -175,6 +175,8 @@ class Run:
     def _save(self, row: dict[str, Any]) -> None:
         """The policy for use, and everything that continuing needs."""
         mine = {"torch": torch.get_rng_state(), "envs": self.envs.state_dict()}
+        if self.memory is not None:
+            mine["memory"] = self.memory.save(self.folder / "replay")
         ranks = mpi.gather(mine | self._cuda())
         if mpi.rank() == 0:
             self._save_policy("model.pt", row)
@@ -190,6 +192,8 @@ class Run:
             }
             checkpoint.save(self.folder / "checkpoint.pt", state)
         mpi.barrier()  # nobody leaves while process 0 writes
+        if self.memory is not None:
+            self.memory.prune(self.folder / "replay")
         self.saved = time.monotonic()
 
     def _restore(self, state: dict[str, Any]) -> list[str]:
@@ -200,6 +204,8 @@ class Run:
         mine = state["ranks"][mpi.rank()]
         complaints = self.envs.load_state_dict(mine["envs"])
         self.envs.finished = []  # replaying open episodes ends none of those already counted
+        if self.memory is not None:
+            self.memory.load(self.folder / "replay", mine["memory"])
         torch.set_rng_state(mine["torch"])
         if "cuda" in mine:
             torch.cuda.set_rng_state(mine["cuda"], self.device)
