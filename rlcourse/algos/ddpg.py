@@ -67,7 +67,7 @@ class Policy(nn.Module):
 
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
-        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation, gain=0.01)
+        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation)
 
     def forward(self, obs):
         return self.net(obs).tanh()
@@ -92,7 +92,7 @@ def loss_q(q, q_targ, pi_targ, b, gamma):
         next_act = pi_targ(b.next_obs)
         y = b.rew + gamma * (1 - b.term) * q_targ(b.next_obs, next_act)          # Eq. 1
     val = q(b.obs, b.act)
-    return ((val - y) ** 2).mean(), val.detach()                                 # Eq. 2
+    return ((val - y) ** 2).mean(), val.detach(), y                              # Eq. 2
 
 
 def loss_pi(q, pi, b):
@@ -132,9 +132,10 @@ class Agent(nn.Module):
         return self.pi(obs)
 
     def update(self, b, cfg):
-        lq, val = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma)
+        lq, val, y = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma)
         norm = descend(self.opt_q, lq)
-        info = dict(LossQ=lq.detach(), QVals=val.mean(), GradNorm=norm)
+        td = (val - y).abs().mean()
+        info = dict(LossQ=lq.detach(), QVals=val.mean(), Target=y.mean(), TDError=td, GradNorm=norm)
 
         lpi, act = loss_pi(self.q, self.pi, b)
         descend(self.opt_pi, lpi)

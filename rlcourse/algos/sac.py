@@ -47,7 +47,7 @@ class Config:
     lr: float = 1e-3                       # learning rate of π and Q
     alpha: float = 1.0                     # α of Eq. 1, temperature at the start
     lr_alpha: float = 1e-3                 # learning rate of α; 0 keeps it fixed
-    entropy: float = 1.0                   # −H of Eq. 5 for each dimension of a
+    target: float = -1.0                   # H of Eq. 5 for each dimension of a
     minibatch: int = 256                   # transitions behind one gradient
     memory: int = 1_000_000                # transitions kept
     hidden: tuple[int, ...] = (256, 256)   # sizes of the hidden layers
@@ -73,7 +73,7 @@ class Policy(nn.Module):
 
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
-        self.net = mlp([obs_dim, *cfg.hidden, 2 * act_dim], cfg.activation, gain=0.01)
+        self.net = mlp([obs_dim, *cfg.hidden, 2 * act_dim], cfg.activation)
 
     def forward(self, obs):
         """A differentiable sample a, and log π(a|s)."""
@@ -116,7 +116,7 @@ def loss_q(q, q_targ, pi, alpha, b, gamma):
         next_q = q_targ(b.next_obs, next_act).amin(0)
         y = b.rew + gamma * (1 - b.term) * (next_q - alpha * next_logp)          # Eq. 1
     val = q(b.obs, b.act)
-    return ((val - y) ** 2).mean(-1).sum(), val.detach()                         # Eq. 2
+    return ((val - y) ** 2).mean(-1).sum(), val.detach(), y                      # Eq. 2
 
 
 def loss_pi(q, pi, alpha, b):
@@ -157,13 +157,14 @@ class Agent(nn.Module):
 
     def update(self, b, cfg):
         alpha = self.temperature.log_alpha.exp().detach()
-        lq, val = loss_q(self.q, self.q_targ, self.pi, alpha, b, cfg.gamma)
+        lq, val, y = loss_q(self.q, self.q_targ, self.pi, alpha, b, cfg.gamma)
         norm = descend(self.opt_q, lq)
-        info = dict(LossQ=lq.detach(), QVals=val.mean(), GradNorm=norm)
+        td = (val - y).abs().mean()
+        info = dict(LossQ=lq.detach(), QVals=val.mean(), Target=y.mean(), TDError=td, GradNorm=norm)
 
         lpi, act, logp = loss_pi(self.q, self.pi, alpha, b)
         descend(self.opt_pi, lpi)
-        target = -cfg.entropy * act.shape[-1]
+        target = cfg.target * act.shape[-1]
         descend(self.opt_alpha, loss_alpha(self.temperature.log_alpha, logp, target))
         track(self.q_targ, self.q, cfg.rho)
         saturated = (act.abs() > 0.99).float().mean()

@@ -71,7 +71,7 @@ class Policy(nn.Module):
 
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
-        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation, gain=0.01)
+        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation)
 
     def forward(self, obs):
         return self.net(obs).tanh()
@@ -97,7 +97,7 @@ def loss_q(q, q_targ, pi_targ, b, gamma, sigma, c):
         next_q = q_targ(b.next_obs, next_act).amin(0)
         y = b.rew + gamma * (1 - b.term) * next_q                                # Eq. 1
     val = q(b.obs, b.act)
-    return ((val - y) ** 2).mean(-1).sum(), val.detach()                         # Eq. 2
+    return ((val - y) ** 2).mean(-1).sum(), val.detach(), y                      # Eq. 2
 
 
 def loss_pi(q, pi, b):
@@ -144,9 +144,10 @@ class Agent(nn.Module):
 
     def update(self, b, cfg):
         sigma, c = cfg.smooth, cfg.smooth_clip
-        lq, val = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma, sigma, c)
+        lq, val, y = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma, sigma, c)
         norm = descend(self.opt_q, lq)
-        info = dict(LossQ=lq.detach(), QVals=val.mean(), GradNorm=norm)
+        td = (val - y).abs().mean()
+        info = dict(LossQ=lq.detach(), QVals=val.mean(), Target=y.mean(), TDError=td, GradNorm=norm)
         self.steps += 1
         if self.steps % cfg.delay:
             return info

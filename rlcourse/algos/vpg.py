@@ -94,7 +94,7 @@ class Value(nn.Module):
     def __init__(self, norm, cfg):
         super().__init__()
         self.norm = norm
-        self.net = mlp([norm.dim, *cfg.hidden, 1], cfg.activation)
+        self.net = mlp([norm.dim, *cfg.hidden, 1], cfg.activation, gain=1)
         self.ret = Normaliser(1, cfg.norm_ret)
 
     def forward(self, obs):

@@ -58,6 +58,7 @@ RANGES = {
     "delay": "[1, inf)",
     "lr_alpha": "[0, inf)",
     "alpha": "(0, inf)",
+    "target": "(-inf, inf)",
     "epochs": "[1, inf)",
     "num_envs": "[1, inf)",
     "horizon": "[1, inf)",

@@ -22,7 +22,16 @@ from rlcourse.utils.checkpoint import write
 from rlcourse.utils.config import NOT_COMPARED, Settings, UserError, flag, nearest
 
 PACKAGES = ("rlcourse", "torch", "gymnasium", "numpy", "mpi4py", "mujoco", "box2d")
-FILES = ("*.pt", "replay/*.pt", ".*.tmp", "progress.csv", "events.*", "curve.png", "watch.gif", "config.yaml")
+FILES = (
+    "*.pt",
+    "replay/*.pt",
+    ".*.tmp",
+    "progress.csv",
+    "events.*",
+    "curve.png",
+    "watch.gif",
+    "config.yaml",
+)
 
 
 # ---- names

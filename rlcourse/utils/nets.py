@@ -23,29 +23,31 @@ class Twins(nn.Module):
 
     def __init__(self, n: int, inputs: int, outputs: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n, outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(n, 1, outputs))
+        limit = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(n, outputs, inputs).uniform_(-limit, limit))
+        self.bias = nn.Parameter(torch.empty(n, 1, outputs).uniform_(-limit, limit))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.expand(len(self.weight), *x.shape[-2:])
         return torch.baddbmm(self.bias, x, self.weight.mT)
 
 
-def mlp(sizes: list[int], activation: str, gain: float = 1.0, n: int = 1) -> nn.Sequential:
+def mlp(sizes: list[int], activation: str, gain: float = 0.0, n: int = 1) -> nn.Sequential:
     """Linear layers of these sizes with the activation between them; n > 1 such networks as one.
 
-    Weights are orthogonal of gain √2, the last of `gain`; biases are 0 (Saxe et al. 2013,
+    With a gain, weights are orthogonal of gain √2, the last of `gain`, and biases 0 (Saxe et al. 2013,
     arXiv:1312.6120; what it does for policy gradients: Engstrom et al. 2020, arXiv:2005.12729).
+    Without, all are uniform within 1/√inputs, as in torch.nn.Linear.
     """
     layers = []
     for inputs, outputs in pairwise(sizes):
         linear = nn.Linear(inputs, outputs) if n == 1 else Twins(n, inputs, outputs)
-        nn.init.zeros_(linear.bias)
+        if gain:
+            nn.init.orthogonal_(linear.weight, 2**0.5)
+            nn.init.zeros_(linear.bias)
         layers += [linear, ACTIVATIONS[activation]()]
-    *hidden, last = layers[::2]
-    for linear, scale in [*((linear, 2**0.5) for linear in hidden), (last, gain)]:
-        for weight in linear.weight.view(n, *linear.weight.shape[-2:]):
-            nn.init.orthogonal_(weight, scale)
+    if gain:
+        nn.init.orthogonal_(layers[-2].weight, gain)
     return nn.Sequential(*layers[:-1])
 
 

@@ -50,7 +50,6 @@ class Replay:
             obs, act, rew, next_obs, term = self.rows[index].split(self.widths, dim=-1)
             yield obs, act, rew.squeeze(-1), next_obs, term.squeeze(-1)
 
-
     # ---- saving and continuing
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -88,9 +87,13 @@ def name(segment: list[int]) -> str:
 def check_bounded(act: Space) -> None:
     """UserError unless actions are a Box with finite bounds."""
     if not isinstance(act, Box):
-        raise UserError(f"actions are {type(act).__name__}, and a Box is needed: ppo and vpg take both")
+        raise UserError(
+            f"actions are {type(act).__name__}, and a Box is needed: ppo and vpg take both"
+        )
     if not (np.isfinite(act.low).all() and np.isfinite(act.high).all()):
-        raise UserError("actions have no finite bounds, which are needed here: ppo and vpg do without")
+        raise UserError(
+            "actions have no finite bounds, which are needed here: ppo and vpg do without"
+        )
 
 
 def check_memory(needed: int) -> None:
