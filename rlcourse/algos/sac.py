@@ -2,7 +2,7 @@
 
 The derivation is docs/algorithms/sac.md, whose equations these are:
 
-    Eq. 1   y = r + γ (1 − d) (min_i Q̄_i(s', ã) − α log π(ã|s'))        ã ~ π(·|s');  d: s' is terminal
+    Eq. 1   y = r + γ (1 − d) (min_i Q̄_i(s', ã) − α log π(ã|s'))    ã ~ π(·|s'), d: s' is terminal
     Eq. 2   L(φ) = Σ_i E[(Q_i(s, a) − y)²]
     Eq. 3   J(θ) = E[min_i Q_i(s, ã) − α log π_θ(ã|s)]                  ã ~ π_θ(·|s)
     Eq. 4   φ̄ ← ρ φ̄ + (1 − ρ) φ                                        for Q̄

@@ -19,7 +19,7 @@ ACTIVATIONS = {
 
 
 class Twins(nn.Module):
-    """n linear layers as one: (n, B, inputs) or (B, inputs), the same for all, to (n, B, outputs)."""
+    """n linear layers as one: (n, B, inputs), or (B, inputs) for all, to (n, B, outputs)."""
 
     def __init__(self, n: int, inputs: int, outputs: int):
         super().__init__()
@@ -35,9 +35,9 @@ class Twins(nn.Module):
 def mlp(sizes: list[int], activation: str, gain: float = 0.0, n: int = 1) -> nn.Sequential:
     """Linear layers of these sizes with the activation between them; n > 1 such networks as one.
 
-    With a gain, weights are orthogonal of gain √2, the last of `gain`, and biases 0 (Saxe et al. 2013,
-    arXiv:1312.6120; what it does for policy gradients: Engstrom et al. 2020, arXiv:2005.12729).
-    Without, all are uniform within 1/√inputs, as in torch.nn.Linear.
+    With a gain, weights are orthogonal of gain √2, the last of `gain`, and biases 0 (Saxe et al.
+    2013, arXiv:1312.6120; for policy gradients Engstrom et al. 2020, arXiv:2005.12729). Without, all
+    are uniform within 1/√inputs, as in torch.nn.Linear.
     """
     layers = []
     for inputs, outputs in pairwise(sizes):

@@ -19,7 +19,7 @@ from rlcourse.utils.envs import Envs
 
 
 class Replay:
-    """The newest `size` transitions of this process: one row of float32 each, oldest overwritten."""
+    """The newest `size` transitions of this process, a row of float32 each."""
 
     def __init__(self, size: int, envs: Envs):
         check_bounded(envs.act_space)
@@ -97,7 +97,7 @@ def check_bounded(act: Space) -> None:
 
 
 def check_memory(needed: int) -> None:
-    """UserError if the machine, or the control group that the process is in, has not that many bytes."""
+    """UserError if the machine, or this process's control group, has not that many bytes."""
     free = available()
     if needed > free:
         raise UserError(
@@ -107,18 +107,18 @@ def check_memory(needed: int) -> None:
 
 
 def available() -> int:
-    """Bytes that can still be allocated."""
+    """Bytes that can still be allocated: of the machine, and of the process's control group."""
     free = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             free = [int(line.split()[1]) * 1024]
-    for line in _read("/proc/self/cgroup").splitlines():  # version 2 has one line, "0::/its/path"
+    names = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for line in _read("/proc/self/cgroup").splitlines():  # number:controllers:/path
         _, controllers, path = line.split(":", 2)
         group = Path("/sys/fs/cgroup", controllers, path.lstrip("/"))
-        names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
         for folder in (group, group.parent):
-            for names in (("memory.max", "memory.current"), names):
-                limit, used = (_read(folder / name) for name in names)
+            for names_of_version in names:
+                limit, used = (_read(folder / name) for name in names_of_version)
                 if limit.isdigit() and used.isdigit():
                     free.append(int(limit) - int(used))
     return min(free)
