@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rlcourse.utils import mpi
 from rlcourse.utils.envs import Envs
-from rlcourse.utils.nets import flat, mlp
+from rlcourse.utils.nets import flat, mlp, nth
 from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.replay import Replay
 from rlcourse.utils.run import Run
@@ -87,6 +87,10 @@ class TwinQ(nn.Module):
     def forward(self, obs, act):
         return self.net(torch.cat([obs, act], dim=-1)).squeeze(-1)
 
+    def first(self, obs, act):
+        """Q_1(s, a) alone: (B,)."""
+        return nth(self.net, 0, torch.cat([obs, act], dim=-1)).squeeze(-1)
+
 
 # ------------------------------------------------------------------------ equations
 
@@ -102,7 +106,7 @@ def loss_q(q, q_targ, pi_targ, b, gamma, sigma, c):
 
 def loss_pi(q, pi, b):
     act = pi(b.obs)
-    objective = q(b.obs, act)[0].mean()                                          # Eq. 3
+    objective = q.first(b.obs, act).mean()                                       # Eq. 3
     return -objective, act.detach()
 
 

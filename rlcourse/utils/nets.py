@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from rlcourse.utils import mpi
 
@@ -36,19 +37,27 @@ def mlp(sizes: list[int], activation: str, gain: float = 0.0, n: int = 1) -> nn.
     """Linear layers of these sizes with the activation between them; n > 1 such networks as one.
 
     With a gain, weights are orthogonal of gain √2, the last of `gain`, and biases 0 (Saxe et al.
-    2013, arXiv:1312.6120; for policy gradients Engstrom et al. 2020, arXiv:2005.12729). Without, all
-    are uniform within 1/√inputs, as in torch.nn.Linear.
+    2013, arXiv:1312.6120; for policy gradients Engstrom et al. 2020, arXiv:2005.12729). Without,
+    all are uniform within 1/√inputs, as in torch.nn.Linear.
     """
     layers = []
     for inputs, outputs in pairwise(sizes):
-        linear = nn.Linear(inputs, outputs) if n == 1 else Twins(n, inputs, outputs)
+        layer = nn.Linear(inputs, outputs) if n == 1 else Twins(n, inputs, outputs)
         if gain:
-            nn.init.orthogonal_(linear.weight, 2**0.5)
-            nn.init.zeros_(linear.bias)
-        layers += [linear, ACTIVATIONS[activation]()]
+            nn.init.orthogonal_(layer.weight, 2**0.5)
+            nn.init.zeros_(layer.bias)
+        layers += [layer, ACTIVATIONS[activation]()]
     if gain:
         nn.init.orthogonal_(layers[-2].weight, gain)
     return nn.Sequential(*layers[:-1])
+
+
+def nth(net: nn.Sequential, i: int, x: Tensor) -> Tensor:
+    """One of n networks that were made as one: (B, inputs) to (B, outputs)."""
+    for layer in net:
+        twins = isinstance(layer, Twins)
+        x = linear(x, layer.weight[i], layer.bias[i, 0]) if twins else layer(x)
+    return x
 
 
 def flat(net: Module) -> Module:
