@@ -181,6 +181,13 @@ def check_shares(cfg: Any, cpu: int) -> None:
         if total % cpu:
             near = max(1, round(total / cpu)) * cpu
             raise UserError(f"{flag(name)} {total} does not divide among --cpu {cpu}: try {near}")
+    updates = cfg.num_envs * getattr(cfg, "utd", 1)
+    if updates < 1 or updates != int(updates):
+        near = max(1, round(updates)) / cfg.num_envs
+        raise UserError(
+            f"--utd {cfg.utd} makes {updates:g} updates for a step of the --num-envs {cfg.num_envs}, "
+            f"which is no whole number: try {near:g}"
+        )
     if hasattr(cfg, "minibatch") and hasattr(cfg, "passes"):
         steps = cfg.horizon * cfg.num_envs
         if steps % cfg.minibatch:
