@@ -185,8 +185,8 @@ def check_shares(cfg: Any, cpu: int) -> None:
     if updates < 1 or updates != int(updates):
         near = max(1, round(updates)) / cfg.num_envs
         raise UserError(
-            f"--utd {cfg.utd} makes {updates:g} updates for a step of the --num-envs {cfg.num_envs}, "
-            f"which is no whole number: try {near:g}"
+            f"--utd {cfg.utd} makes {updates:g} updates for one step of all --num-envs "
+            f"{cfg.num_envs}, which is no whole number: try {near:g}"
         )
     if hasattr(cfg, "minibatch") and hasattr(cfg, "passes"):
         steps = cfg.horizon * cfg.num_envs
