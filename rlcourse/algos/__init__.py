@@ -1,1 +1,1 @@
-"""VPG and PPO: one file each, the equations visible in it."""
+"""VPG, PPO, DDPG, TD3 and SAC: one file each, the equations visible in it."""

@@ -45,7 +45,7 @@ class Spaces:
 
 
 def check_spaces(name: str, obs: Space, act: Space) -> None:
-    """UserError unless VPG and PPO can work with these spaces; it names the wrapper that helps."""
+    """UserError unless vectors or Discrete go in and out; it names the wrapper that helps."""
     if isinstance(obs, Box) and len(obs.shape) == 3:
         raise UserError(
             f"--env {name} has images {obs.shape} as observations; the networks here take vectors: "
