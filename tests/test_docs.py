@@ -1,6 +1,7 @@
 """The pages of docs/ and the README say what the code does, and their commands and snippets run."""
 
 import ast
+import dataclasses
 import inspect
 import re
 import shlex
@@ -125,7 +126,9 @@ def logged():
     """The columns that one epoch of each algorithm writes."""
     columns = {}
     for algo, module in MODULES.items():
-        cfg = module.Config(env="CartPole-v1", epochs=1, num_envs=2, horizon=16, minibatch=16)
+        cfg = module.Config(env="Pendulum-v1", epochs=1, num_envs=2, horizon=16, minibatch=16)
+        if hasattr(cfg, "random_steps"):
+            cfg = dataclasses.replace(cfg, random_steps=8)
         run_ = Run(cfg, config.Settings(eval_episodes=1), show=False)
         module.train(cfg, run_)
         columns[algo] = set(run_.rows[0])

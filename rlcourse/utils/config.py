@@ -181,6 +181,11 @@ def check_shares(cfg: Any, cpu: int) -> None:
         if total % cpu:
             near = max(1, round(total / cpu)) * cpu
             raise UserError(f"{flag(name)} {total} does not divide among --cpu {cpu}: try {near}")
+    if getattr(cfg, "memory", 0) < getattr(cfg, "random_steps", 0):
+        raise UserError(
+            f"--memory {cfg.memory} cannot hold the --random-steps {cfg.random_steps}, "
+            "after which learning begins: make it larger"
+        )
     updates = cfg.num_envs * getattr(cfg, "utd", 1)
     if updates < 1 or updates != int(updates):
         near = max(1, round(updates)) / cfg.num_envs
