@@ -14,7 +14,7 @@ The derivation is docs/algorithms/sac.md, whose equations these are:
 
 from copy import deepcopy
 from dataclasses import dataclass
-from math import log
+from math import log as ln
 from typing import NamedTuple
 
 import torch
@@ -80,8 +80,7 @@ class Policy(nn.Module):
         mu, log_std = self.net(obs).chunk(2, dim=-1)
         gaussian = Normal(mu, log_std.clamp(-20, 2))
         u = gaussian.rsample()
-        log_jacobian = 2 * (log(2) - u - softplus(-2 * u)).sum(-1)  # Σ log(1 − tanh² u), any u
-        return u.tanh(), gaussian.log_prob(u) - log_jacobian                     # Eq. 6
+        return u.tanh(), squashed_logp(gaussian, u)
 
     def mode(self, obs):
         mu, _ = self.net(obs).chunk(2, dim=-1)
@@ -132,6 +131,12 @@ def track(targ, net, rho):
 
 def loss_alpha(log_alpha, logp, target):
     return -(log_alpha.exp() * (logp + target)).mean()                           # Eq. 5
+
+
+def squashed_logp(gaussian, u):
+    """log π(a|s) of a = tanh u, in a form that holds for large u as well."""
+    log_jacobian = 2 * (ln(2) - u - softplus(-2 * u)).sum(-1)    # Σ log(1 − tanh² u)
+    return gaussian.log_prob(u) - log_jacobian                                   # Eq. 6
 
 
 # ------------------------------------------------------------------------ algorithm
