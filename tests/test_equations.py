@@ -380,7 +380,7 @@ def test_a_step_down_the_loss_raises_the_objective(algo, space):
     assert ((after - before) * b.adv).mean() > 0
 
 
-@having("loss_pi")
+@on_policy
 def test_the_objective_of_a_known_policy_is_what_its_equation_says(algo):
     """Eq. 6 of vpg, Eq. 7 of ppo: the value, as a mean over the batch."""
     logp = torch.tensor([-1.0, -2.0, -0.5])

@@ -16,11 +16,14 @@ from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.spaces import Spaces, check_spaces, from_plain, plain
 
 MODULES = [getattr(rlcourse, name) for name in rlcourse.ALGOS]
+ON_POLICY = [algo for algo in MODULES if hasattr(algo, "gae")]
 OBS_DIM = 4
 
 
 def new_agent(algo, space=None, **changes):
-    cfg = algo.Config("none", **{"hidden": (16,), "minibatch": 16, "passes": 2} | changes)
+    values = {"hidden": (16,), "minibatch": 16}
+    values |= {"passes": 2} if algo in ON_POLICY else {}
+    cfg = algo.Config("none", **values | changes)
     return algo.Agent(OBS_DIM, space or Box(-1, 1, (2,)), cfg), cfg
 
 
@@ -34,18 +37,29 @@ def flattened(agent):
 @torch.no_grad()
 def random_batch(algo, pi, steps=64):
     obs = torch.randn(steps, OBS_DIM)
+    if algo not in ON_POLICY:
+        act, term = 2 * torch.rand(steps, 2) - 1, (torch.rand(steps) < 0.1).float()
+        return algo.Batch(obs, act, torch.randn(steps), torch.randn(steps, OBS_DIM), term)
     act = pi(obs).sample()
     columns = {"obs": obs, "act": act, "logp_old": pi(obs).log_prob(act)}
     columns |= {"adv": torch.randn(steps), "ret": torch.randn(steps)}
     return algo.Batch(*(columns[name] for name in algo.Batch._fields))
 
 
-each_agent = [
-    pytest.param(algo, space, id=f"{name}-{type(space).__name__}")
-    for name, algo in zip(rlcourse.ALGOS, MODULES, strict=True)
-    for space in (Box(-1, 1, (2,)), Discrete(3))
-]
-agents = pytest.mark.parametrize("algo, space", each_agent)
+def name_of(x):
+    """The name of an algorithm's file or of a kind of space."""
+    return x.__name__.split(".")[-1] if x in MODULES else type(x).__name__
+
+
+def over(modules):
+    """Each of these algorithms with each kind of action that it takes."""
+    both = [Box(-1, 1, (2,)), Discrete(3)]
+    pairs = [(m, space) for m in modules for space in (both if m in ON_POLICY else both[:1])]
+    return pytest.mark.parametrize("algo, space", pairs, ids=name_of)
+
+
+agents, on_policy_agents = over(MODULES), over(ON_POLICY)
+on_policy = pytest.mark.parametrize("algo", ON_POLICY, ids=name_of)
 
 
 # ---------------------------------------------------------------------------- one vector
@@ -97,13 +111,16 @@ def test_the_vector_is_not_counted_or_saved_a_second_time(algo, space):
 
 
 @agents
-def test_the_optimisers_of_an_agent_have_all_its_parameters_once(algo, space):
+def test_the_optimisers_of_an_agent_have_all_its_parameters_once_but_no_target(algo, space):
     agent, _ = new_agent(algo, space)
     optimisers = [x for x in vars(agent).values() if isinstance(x, Adam)]
+    targets = [net for name, net in agent.named_children() if name.endswith("_targ")]
+    assert (targets == []) == (algo in ON_POLICY)
     ids = [id(p) for opt in optimisers for p in opt.params]
-    assert sorted(ids) == sorted(id(p) for p in agent.parameters())
+    followed = {id(p) for net in targets for p in net.parameters()}
+    assert sorted(ids) == sorted(id(p) for p in agent.parameters() if id(p) not in followed)
     thetas = {opt.theta.data_ptr() for opt in optimisers}
-    assert thetas == {net.theta.data_ptr() for net in flattened(agent)}
+    assert thetas == {net.theta.data_ptr() for net in flattened(agent) if net not in targets}
 
 
 def test_laying_parameters_out_flat_changes_no_value():
@@ -236,8 +253,12 @@ def test_a_gradient_that_is_no_number_raises_and_leaves_everything_as_it_was(bad
     assert net.theta.isfinite().all()
 
 
-@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
-@pytest.mark.parametrize("field", ["obs", "adv", "ret"])
+@pytest.mark.parametrize(
+    "algo, field",
+    [(algo, field) for algo in ON_POLICY for field in ("obs", "adv", "ret")]
+    + [(algo, field) for algo in MODULES if algo not in ON_POLICY for field in algo.Batch._fields],
+    ids=lambda x: x if isinstance(x, str) else name_of(x),
+)
 def test_no_agent_learns_from_what_is_no_number(algo, field):
     agent, cfg = new_agent(algo)
     b = random_batch(algo, agent.pi)
@@ -280,7 +301,7 @@ def test_every_activation_that_can_be_chosen_exists():
     assert set(CHOICES["activation"]) == set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
+@on_policy
 @torch.no_grad()
 def test_a_new_policy_hardly_prefers_any_action(algo):
     """The last layer is small: at first the observation decides next to nothing."""
@@ -366,13 +387,13 @@ def test_learning_is_free_of_nan_when_an_observation_never_changes(algo, space):
         assert all(np.isfinite(float(value)) for value in metrics.values())
 
 
-@agents
+@on_policy_agents
 def test_policy_and_value_see_through_the_same_normaliser(algo, space):
     agent, _ = new_agent(algo, space)
     assert agent.v.norm is agent.pi.norm
 
 
-@agents
+@on_policy_agents
 @torch.no_grad()
 def test_a_saved_policy_carries_its_normaliser(algo, space):
     agent, cfg = new_agent(algo, space)
@@ -393,7 +414,7 @@ def test_a_saved_policy_carries_its_normaliser(algo, space):
     assert torch.equal(opened.pi.norm.std, agent.pi.norm.std)  # it also continues alike
 
 
-@pytest.mark.parametrize("algo", MODULES, ids=rlcourse.ALGOS)
+@on_policy
 def test_normalisers_that_are_switched_off_stay_the_identity_through_an_update(algo):
     agent, cfg = new_agent(algo, norm_obs=False, norm_ret=False)
     agent.update(random_batch(algo, agent.pi), cfg)
