@@ -5,13 +5,14 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from rlcourse import ALGOS, ppo, run, vpg
+from rlcourse import ALGOS, ppo, run
 from rlcourse.utils import config
 from rlcourse.utils.config import Settings
 from rlcourse.utils.logger import read
@@ -272,7 +273,7 @@ def test_the_help_of_an_algorithm_has_every_field_with_type_default_and_meaning(
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     kinds = {int: "INT", float: "FLOAT", bool: "BOOL", str: "TEXT", dict: "KEY=VALUE"}
-    module = {"ppo": ppo, "vpg": vpg}[algo]
+    module = import_module(f"rlcourse.algos.{algo}")
     for cls in (module.Config, Settings):
         helps = config.helps(cls)
         for f in fields(cls):
