@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from rlcourse import ALGOS, ppo, run
+from rlcourse import ALGOS, run
 from rlcourse.utils import config
 from rlcourse.utils.config import Settings
 from rlcourse.utils.logger import read
