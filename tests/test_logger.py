@@ -116,14 +116,23 @@ def test_no_more_rows_are_read_than_asked_for(tmp_path):
     assert read(tmp_path / "absent.csv") == []
 
 
-@pytest.mark.parametrize("change", [{"Entropy": 1.0}, {"KL": ...}])
-def test_columns_cannot_change_during_a_run(tmp_path, change):
+def test_a_column_may_begin_late_and_the_file_stays_a_table(tmp_path):
     log = Logger(tmp_path, ROWS)
-    row = {name: value for name, value in (ROWS[0] | change).items() if value is not ...}
-    with pytest.raises(ValueError, match=f"columns changed.*{next(iter(change))}"):
-        log.write(row)
+    late = ROWS[0] | {"LossQ": 1.5}
+    log.write(late)
+    log.write(ROWS[1])
     log.close()
-    assert read(tmp_path / "progress.csv") == ROWS
+    rows = read(tmp_path / "progress.csv")
+    assert rows == [row | {"LossQ": row.get("LossQ")} for row in [*ROWS, late, ROWS[1]]]
+    assert log.rows == rows
+
+
+def test_a_column_without_a_value_is_an_empty_cell(tmp_path):
+    log = Logger(tmp_path, ROWS)
+    row = {name: value for name, value in ROWS[0].items() if name != "KL"}
+    log.write(row)
+    log.close()
+    assert read(tmp_path / "progress.csv") == [*ROWS, row | {"KL": None}]
 
 
 def test_continuing_drops_the_rows_that_no_checkpoint_covers(tmp_path):

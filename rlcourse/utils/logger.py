@@ -1,6 +1,6 @@
 """A run's diagnostics: averaged over an epoch and the processes, as CSV and for TensorBoard.
 
-Columns have Spinning Up's names. The first row fixes them; a cell without a value stays empty.
+Columns have Spinning Up's names. One may begin late; a cell without a value stays empty.
 TensorBoard's tags are rollout/, eval/, train/ and time/ followed by the column; its x axis is the
 number of environment steps of all processes.
 """
@@ -61,10 +61,11 @@ class Logger:
 
     def write(self, row: dict[str, Any]) -> None:
         """Add one epoch; None is an empty cell."""
-        known = list(self.rows[0]) if self.rows else []
-        grown = not set(row) <= set(known)  # as when learning begins after some epochs
-        columns = [*row, *(c for c in known if c not in row)] if grown else known
-        self.rows[:] = [{c: r.get(c) for c in columns} for r in self.rows] if grown else self.rows
+        columns = list(self.rows[0]) if self.rows else []
+        grown = not set(row) <= set(columns)  # as when learning begins after some epochs
+        if grown:
+            columns = [*row, *(c for c in columns if c not in row)]
+            self.rows[:] = [{c: r.get(c) for c in columns} for r in self.rows]
         row = {c: row.get(c) for c in columns}
         self.rows.append(row)
         if not self.writes:
