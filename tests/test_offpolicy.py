@@ -28,7 +28,7 @@ from torch.distributions.transforms import TanhTransform
 
 from rlcourse import ddpg, run, sac, td3
 from rlcourse.utils import checkpoint, replay
-from rlcourse.utils.config import Settings, UserError
+from rlcourse.utils.config import UserError
 from rlcourse.utils.distributions import Normal
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.nets import Twins
