@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlcourse import ppo, vpg
+from rlcourse import ddpg, ppo, sac, td3, vpg
 from rlcourse.utils.config import Settings
 from rlcourse.utils.run import Run
 
@@ -32,6 +32,16 @@ def test_vpg_balances_cartpole(seed):
 def test_ppo_swings_up_pendulum(seed):
     cfg = ppo.Config(env="Pendulum-v1", seed=seed, epochs=60, gamma=0.9, lr=1e-3, minibatch=64)
     assert final_return(ppo, cfg) > -400  # random actions give -1200, a policy that hangs -1000
+
+
+@pytest.mark.parametrize(
+    "algo, epochs", [(ddpg, 6), (td3, 9), (sac, 6)], ids=["ddpg", "td3", "sac"]
+)
+def test_the_off_policy_three_swing_up_pendulum_in_few_steps(algo, epochs):
+    """After 6,000 steps, TD3 after 9,000, at one gradient step each."""
+    cfg = algo.Config("Pendulum-v1", seed=1, epochs=epochs, hidden=(64, 64), minibatch=100)
+    assert cfg.epochs * cfg.horizon * cfg.num_envs == 1000 * epochs
+    assert final_return(algo, cfg) >= -300  # 20 fixed starts: the best are about -140
 
 
 def test_ppo_runs_with_halfcheetah():

@@ -765,3 +765,131 @@ def test_two_processes_keep_equal_networks_and_remember_other_steps():
     assert mine["memory"] != other["memory"] and mine["size"] == other["size"] == 200
     assert (mine["numbers"], other["numbers"]) == ([0, 1], [2, 3])
     assert mine["files"] == other["files"] == 1
+
+
+# ---------------------------------------------------------------------------- known answers
+
+
+class Bandit(gym.Env):
+    """One step: the reward is −(a − a*(s))², with a*(s) = 0.6 s."""
+
+    observation_space = Box(-1, 1, (1,))
+    action_space = Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.obs = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.obs, {}
+
+    def step(self, action):
+        return self.obs, -(float(action[0] - 0.6 * self.obs[0]) ** 2), True, False, {}
+
+
+class Regulator(gym.Env):
+    """Linear dynamics, a quadratic reward, and a time limit that is not part of the task."""
+
+    A, B = np.array([[1.0, 0.3], [-0.2, 0.9]]), np.array([[0.1], [0.4]])
+    W, R, BASE, GAMMA = np.diag([1.0, 0.5]), np.array([[2.0]]), 0.5, 0.9
+    observation_space = Box(-10, 10, (2,))
+    action_space = Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.s = self.np_random.uniform(-1, 1, 2)
+        return self.s.astype(np.float32), {}
+
+    def step(self, action):
+        a = np.array(action, np.float64)
+        rew = self.BASE - self.s @ self.W @ self.s - a @ self.R @ a
+        self.s = self.A @ self.s + self.B @ a
+        return self.s.astype(np.float32), float(rew), False, False, {}
+
+
+gym.register("Bandit-v0", entry_point=Bandit)
+gym.register("Regulator-v0", entry_point=Regulator, max_episode_steps=10)
+
+
+def riccati():
+    """K and P of a*(s) = −K s and V*(s) = BASE / (1 − γ) − sᵀ P s, by iterating the equation."""
+    A, B, W, R, g = Regulator.A, Regulator.B, Regulator.W, Regulator.R, Regulator.GAMMA
+    P = np.zeros((2, 2))
+    for _ in range(1000):
+        K = g * np.linalg.solve(R + g * B.T @ P @ B, B.T @ P @ A)
+        P = W + K.T @ R @ K + g * (A - B @ K).T @ P @ (A - B @ K)
+    return K, P
+
+
+def optimal_q(s, a):
+    """Q* of the regulator."""
+    _, P = riccati()
+    after = s @ Regulator.A.T + a @ Regulator.B.T
+    value = Regulator.BASE / (1 - Regulator.GAMMA) - ((after @ P) * after).sum(-1)
+    rew = Regulator.BASE - ((s @ Regulator.W) * s).sum(-1) - (a**2 @ Regulator.R)[:, 0]
+    return rew + Regulator.GAMMA * value
+
+
+def test_the_known_answer_of_the_regulator_is_its_optimum():
+    """The Bellman equation holds, no action on a grid is better, and none has to leave the box."""
+    K, P = riccati()
+    s = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    best = -s @ K.T
+    value = Regulator.BASE / (1 - Regulator.GAMMA) - ((s @ P) * s).sum(-1)
+    np.testing.assert_allclose(optimal_q(s, best), value, rtol=1e-9)
+    for a in np.linspace(-1, 1, 41):
+        assert (optimal_q(s, np.full((50, 1), a)) <= value + 1e-12).all()
+    assert np.abs(best).max() < 0.95
+
+
+def learnt(algo, env, **changes):
+    """A policy and a critic as functions of arrays; of two critics the mean."""
+    given = {
+        "hidden": (32, 32),
+        "minibatch": 64,
+        "random_steps": 400,
+        "rho": 0.98,
+        "memory": 20_000,
+    }
+    given |= {"alpha": 0.02, "lr_alpha": 0.0} if algo is sac else {"noise": 0.2}
+    cfg = algo.Config(env, **given | changes)
+    agent = algo.train(cfg, Run(cfg, Settings(eval_every=cfg.epochs, eval_episodes=1), show=False))
+
+    @torch.no_grad()
+    def pi(s):
+        return agent.act(torch.from_numpy(s).float()).numpy()
+
+    @torch.no_grad()
+    def q(s, a):
+        val = agent.q(torch.from_numpy(s).float(), torch.from_numpy(a).float())
+        return val.reshape(-1, len(s)).mean(0).numpy()
+
+    return pi, q
+
+
+@each
+def test_on_a_bandit_the_best_action_and_its_reward_are_learnt(algo):
+    pi, q = learnt(algo, "Bandit-v0", seed=1, epochs=8, horizon=100, gamma=0.9)
+    s, a = np.meshgrid(np.linspace(-0.9, 0.9, 13), np.linspace(-0.9, 0.9, 13))
+    s, a = s.reshape(-1, 1), a.reshape(-1, 1)
+    gap = np.abs(pi(s) - 0.6 * s)
+    error = np.abs(q(s, a) + ((a - 0.6 * s) ** 2)[:, 0])
+    assert gap.max() < 0.15 and gap.mean() < 0.05
+    assert error.mean() < 0.05 and error.max() < 0.3
+
+
+@pytest.mark.slow
+@each
+def test_on_a_linear_quadratic_regulator_q_and_policy_are_those_of_riccati(algo):
+    given = {sac: {"alpha": 0.005}, td3: {"smooth": 0.05}, ddpg: {}}[algo]  # little of either
+    pi, q = learnt(
+        algo, "Regulator-v0", seed=1, epochs=30, horizon=100, gamma=Regulator.GAMMA, **given
+    )
+    K, _ = riccati()
+    rng = np.random.default_rng(0)
+    s = rng.uniform(-0.8, 0.8, (500, 2))
+    best = -s @ K.T
+    gap = np.abs(pi(s) - best)
+    a = (best + rng.uniform(-0.3, 0.3, best.shape)).clip(-1, 1)
+    expected = optimal_q(s, a)
+    error = q(s, a) - expected
+    assert gap.mean() < 0.1
+    assert abs(error.mean()) < 0.3 and error.std() < 0.15 * expected.std()
