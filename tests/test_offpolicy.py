@@ -28,7 +28,7 @@ from torch.distributions.transforms import TanhTransform
 
 from rlcourse import ddpg, run, sac, td3
 from rlcourse.utils import checkpoint, replay
-from rlcourse.utils.config import UserError
+from rlcourse.utils.config import Settings, UserError
 from rlcourse.utils.distributions import Normal
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.nets import Twins
@@ -728,7 +728,7 @@ def test_a_run_that_was_killed_continues_bit_for_bit(algo):
     finally:
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    state = checkpoint.load(folder() / "checkpoint.pt")
+    state, _ = checkpoint.load_newest(folder() / "checkpoint.pt")  # killed while it was written?
     assert 2 <= state["epoch"] < 6
     assert run.main(words) == 0
     assert run.main([*words, "--data-dir", "whole"]) == 0
