@@ -230,6 +230,24 @@ def test_the_critics_loss_reaches_no_other_network(algo):
     assert all(g.any() for g in torch.autograd.grad(loss, list(agent.q.parameters())))
 
 
+@each
+def test_an_update_takes_its_target_from_the_networks_that_follow(algo):
+    """Eq. 1: y depends on Q̄ and π̄, or SAC's π, and not on those that are learnt."""
+    b = random_batch(algo)
+
+    def target(change=None):
+        torch.manual_seed(0)
+        agent, cfg = new_agent(algo)
+        if change:
+            networks(agent)[change].theta.mul_(1.5)
+        torch.manual_seed(1)
+        return float(agent.update(b, cfg)["Target"])
+
+    names = networks(new_agent(algo)[0]).keys() - {"temperature"}
+    matter = {name for name in names if target(name) != target()}
+    assert matter == ({"q_targ", "pi"} if algo is sac else {"q_targ", "pi_targ"})
+
+
 # ---------------------------------------------------------------------------- π, Eq. 3
 
 
@@ -674,6 +692,7 @@ def test_a_memory_loads_as_it_was_saved_after_any_number_of_saves_and_wraps(size
         generations = [g for g in (state, before) if g]
         needed = {replay.name(s) for g in generations for s in g["segments"]}
         assert {path.name for path in where.iterdir()} == needed
+        assert all(end > k - len(memory) for _, end in state["segments"])  # no file for nothing
         again = new_memory(size)
         again.load(where, deepcopy(state))
         assert again.added == memory.added and len(again) == len(memory)
@@ -728,13 +747,13 @@ def test_a_run_that_was_killed_continues_bit_for_bit(algo):
     finally:
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    state, _ = checkpoint.load_newest(folder() / "checkpoint.pt")  # killed while it was written?
+    state, _ = checkpoint.load_newest(folder() / "checkpoint.pt")
     assert 2 <= state["epoch"] < 6
     assert run.main(words) == 0
     assert run.main([*words, "--data-dir", "whole"]) == 0
     assert_same_run("data", "whole")
     mine, whole = (
-        {p.name: checkpoint.load(p)["rows"] for p in (folder(data) / "replay").iterdir()}
+        {p.name: checkpoint.load(p)["rows"] for p in folder(data).glob("replay/*.pt")}
         for data in ("data", "whole")
     )
     assert mine.keys() == whole.keys() and len(whole) >= 4

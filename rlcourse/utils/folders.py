@@ -25,6 +25,7 @@ PACKAGES = ("rlcourse", "torch", "gymnasium", "numpy", "mpi4py", "mujoco", "box2
 FILES = (
     "*.pt",
     "replay/*.pt",
+    "replay/.*.tmp",
     ".*.tmp",
     "progress.csv",
     "events.*",
@@ -210,8 +211,8 @@ def take(folder: Path) -> IO[str]:
     file.truncate()
     file.write(f"{os.getpid()}\n")
     file.flush()
-    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
-        left.unlink()
+    for left in [*folder.glob(".*.tmp"), *folder.glob("replay/.*.tmp")]:
+        left.unlink()  # a process was killed while it wrote them
     return file
 
 
