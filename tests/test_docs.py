@@ -145,6 +145,15 @@ def test_every_logged_column_is_explained_and_no_other(algo, logged):
     assert set(explained) == logged[algo]
 
 
+@every_algorithm
+def test_the_docstring_lists_every_column_that_is_the_algorithms_own(algo, logged):
+    general = table(section(TEXTS["vpg"], "Columns of every algorithm"))
+    text = MODULES[algo].__doc__.partition("Logged")[2]
+    listed = re.findall(r"^    (\w+)(?:, (\w+))? {2,}", text, re.MULTILINE)
+    own = logged[algo] - {name for row in general for name in names(row[0])}
+    assert sorted(filter(None, sum(listed, ()))) == sorted(own)
+
+
 @every_page
 def test_tests_that_a_page_names_exist(page):
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,9 +51,9 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def new_agent(algo, **changes):
+def new_agent(algo, act_space=None, **changes):
     cfg = algo.Config("none", **{"hidden": (16, 8)} | changes)
-    return algo.Agent(OBS_DIM, Box(-1, 1, (ACT_DIM,)), cfg), cfg
+    return algo.Agent(OBS_DIM, act_space or Box(-1, 1, (ACT_DIM,)), cfg), cfg
 
 
 def random_batch(algo, steps=32, term=0.0):
@@ -241,9 +242,9 @@ def test_an_update_takes_its_target_from_the_networks_that_follow(algo):
         if change:
             networks(agent)[change].theta.mul_(1.5)
         torch.manual_seed(1)
-        return float(agent.update(b, cfg)["Target"])
+        return float(agent.update(b, cfg)["Target"].mean())
 
-    names = networks(new_agent(algo)[0]).keys() - {"temperature"}
+    names = networks(new_agent(algo)[0]).keys() - {"log_alpha"}
     matter = {name for name in names if target(name) != target()}
     assert matter == ({"q_targ", "pi"} if algo is sac else {"q_targ", "pi_targ"})
 
@@ -314,7 +315,7 @@ def test_each_step_of_an_update_touches_one_network_and_targets_never_get_gradie
     monkeypatch.setattr(algo, "descend", watched)
     for _ in range(3):
         agent.update(random_batch(algo), cfg)
-    assert seen == 3 * (["q", "pi", "temperature"] if algo is sac else ["q", "pi"])
+    assert seen == 3 * (["q", "pi", "log_alpha"] if algo is sac else ["q", "pi"])
     for name, net in nets.items():
         assert net.theta.grad.any() == (not name.endswith("_targ"))
 
@@ -438,12 +439,12 @@ def test_alpha_falls_where_the_entropy_is_above_its_target_and_rises_below():
     b = random_batch(sac)
     first = copy_of(agent, cfg)
     torch.manual_seed(7)
-    entropy = float(first.update(b, cfg)["Entropy"])
+    entropy = float(first.update(b, cfg)["Entropy"].mean())
     for gap in (-1.0, -0.01, 0.01, 1.0):
-        again = copy_of(agent, cfg)
+        again = copy_of(agent, replace(cfg, target=(entropy + gap) / ACT_DIM))
         torch.manual_seed(7)
-        again.update(b, sac.Config("none", hidden=(16, 8), target=(entropy + gap) / ACT_DIM))
-        change = float(again.temperature.log_alpha.detach()) - math.log(0.5)
+        again.update(b, cfg)
+        change = float(again.log_alpha().detach()) - math.log(0.5)
         assert math.copysign(1, change) == math.copysign(1, gap) and abs(change) > 1e-4
 
 
@@ -456,11 +457,73 @@ def copy_of(agent, cfg):
 
 def test_with_learning_rate_0_alpha_stays_what_it_was_given():
     agent, cfg = new_agent(sac, alpha=0.2, lr_alpha=0.0)
-    before = agent.temperature.log_alpha.clone()
+    before = agent.log_alpha().clone()
     for _ in range(5):
         info = agent.update(random_batch(sac), cfg)
-    assert torch.equal(agent.temperature.log_alpha, before)
+    assert torch.equal(agent.log_alpha(), before)
     assert float(info["Alpha"]) == pytest.approx(0.2)
+
+
+# ---------------------------------------------------------------------------- SAC: Discrete
+
+
+def expected(q_values, logp, alpha):
+    """Σ_a π(a|s) (Q(s, a) − α log π(a|s)) of each critic, action by action: (2, B)."""
+    terms = [
+        logp[:, a].exp() * (q_values[:, :, a] - alpha * logp[:, a]) for a in range(logp.shape[1])
+    ]
+    return sum(terms)
+
+
+def test_with_discrete_actions_the_objective_is_the_expectation_over_all_of_them():
+    """Eq. 3 in value and gradient: the smaller of both critics' expectations, no action drawn."""
+    agent, _ = new_agent(sac, Discrete(3))
+    b = random_batch(sac)
+    logp = agent.pi.net(b.obs).log_softmax(-1)
+    objective = expected(agent.q.net(b.obs).detach(), logp, 0.3).amin(0).mean()
+    loss, _, mean_logp = sac.loss_pi(agent.q, agent.pi, 0.3, b)
+    torch.testing.assert_close(loss, -objective)
+    torch.testing.assert_close(mean_logp, (logp.exp() * logp).sum(-1).detach())
+    params = list(agent.pi.parameters())
+    for slope, wanted in zip(
+        torch.autograd.grad(loss, params), torch.autograd.grad(-objective, params), strict=True
+    ):
+        torch.testing.assert_close(slope, wanted)
+
+
+def test_with_discrete_actions_the_target_is_the_expectation_over_all_of_them():
+    """Eq. 1 and 2: of the target critics in s'; and Q(s, a) is the output of the action taken."""
+    agent, _ = new_agent(sac, Discrete(3))
+    agent.q_targ.theta.mul_(1.5)
+    taken = torch.randint(3, (32,))
+    term = (torch.rand(32) < 0.3).float()
+    b = random_batch(sac)._replace(act=torch.eye(3)[taken], term=term)
+    loss, val, y = sac.loss_q(agent.q, agent.q_targ, agent.pi, 0.3, b, 0.9)
+    logp = agent.pi.net(b.next_obs).log_softmax(-1)
+    value = expected(agent.q_targ.net(b.next_obs), logp, 0.3).amin(0)
+    torch.testing.assert_close(y, (b.rew + 0.9 * (1 - term) * value).detach())
+    out = agent.q.net(b.obs)
+    torch.testing.assert_close(val, out[:, torch.arange(32), taken].detach())
+    torch.testing.assert_close(loss, ((val - y) ** 2).sum() / 32)
+
+
+def test_discrete_actions_are_drawn_as_probable_as_they_are_and_judged_by_the_most_probable():
+    pi = new_agent(sac, Discrete(3))[0].pi
+    obs = torch.randn(1, OBS_DIM)
+    prob = pi(obs)[0]
+    torch.testing.assert_close(prob.sum(), torch.tensor(1.0))
+    counts = torch.bincount(pi.sample(obs.expand(20_000, -1)), minlength=3)
+    torch.testing.assert_close(counts / 20_000, prob[0].detach(), atol=0.02, rtol=0)
+    assert pi.mode(obs) == prob.argmax(-1)
+
+
+def test_the_entropy_to_keep_is_a_share_of_the_greatest_that_discrete_actions_can_have():
+    for n, share in ((2, 0.5), (4, 0.9)):
+        pi = new_agent(sac, Discrete(n), target_discrete=share)[0].pi
+        assert pi.target == pytest.approx(share * math.log(n))
+        pi.theta.zero_()
+        entropy = -float(pi(torch.randn(5, OBS_DIM))[1].mean().detach())
+        assert entropy == pytest.approx(math.log(n))
 
 
 # ---------------------------------------------------------------------------- collecting
@@ -479,7 +542,7 @@ class Steps(gym.Env):
 
     def step(self, action):
         self.obs[1] += 1
-        rew = 10 * self.obs[0] + float(action[0])
+        rew = 10 * self.obs[0] + float(np.sum(action))
         return self.obs.copy(), rew, bool(self.obs[1] == self.obs[0]), False, {}
 
 
@@ -509,7 +572,10 @@ def collected(algo, steps, act=None, **changes):
     memory, agent = Replay(cfg.memory, envs), algo.Agent(envs.obs_dim, envs.act_space, cfg)
     if act is not None:
         played = torch.full((2, 1), act)
-        agent.pi.forward = lambda obs: (played, None) if algo is sac else played
+        if algo is sac:
+            agent.pi.sample = lambda obs: played
+        else:
+            agent.pi.forward = lambda obs: played
     for _ in range(steps):
         algo.collect(envs, agent, memory, cfg)
     columns = memory.rows[: len(memory)].split(memory.widths, -1)
@@ -531,6 +597,20 @@ def test_no_row_of_the_memory_joins_two_steps_or_episodes(algo):
     assert torch.equal(b.next_obs[:, 0], b.obs[:, 0])
     assert torch.equal(b.next_obs[:, 1], b.obs[:, 1] + 1)
     torch.testing.assert_close(b.rew, 10 * b.obs[:, 0] + 3 * b.act)  # the box is [−3, 3]
+
+
+def test_discrete_actions_are_remembered_as_one_hot_rows_of_what_was_done():
+    cfg = sac.Config("Chosen-v0", num_envs=2, memory=100, random_steps=20, hidden=(8,))
+    envs = Envs(cfg, Settings())
+    memory, agent = Replay(cfg.memory, envs), sac.Agent(envs.obs_dim, envs.act_space, cfg)
+    agent.pi.sample = lambda obs: torch.tensor([1, 2])
+    for _ in range(30):
+        sac.collect(envs, agent, memory, cfg)
+    obs, act, rew, _, _ = memory.rows[:60].split(memory.widths, -1)
+    done = act.argmax(-1)
+    assert torch.equal(act, torch.eye(3)[done])
+    torch.testing.assert_close(rew[:, 0], 10 * obs[:, 0] + done)
+    assert set(done[:20].tolist()) == {0, 1, 2} and done[20:].tolist() == 20 * [1, 2]
 
 
 @each
@@ -558,8 +638,11 @@ def test_what_explores_is_the_policy_with_noise_within_the_box(algo):
     assert float(act.median()) == pytest.approx(0.9, abs=0.05)
 
 
-@each
-@pytest.mark.parametrize("env", ["CartPole-v1", "Chosen-v0", "Unbounded-v0", "HalfBounded-v0"])
+UNBOUNDED = [(algo, env) for algo in (ddpg, td3, sac) for env in ("Unbounded-v0", "HalfBounded-v0")]
+DISCRETE = [(algo, env) for algo in (ddpg, td3) for env in ("CartPole-v1", "Chosen-v0")]
+
+
+@pytest.mark.parametrize("algo, env", UNBOUNDED + DISCRETE)
 def test_other_actions_are_refused_in_one_line_that_names_ppo(algo, env, capsys):
     assert run.main([algo.__name__.split(".")[-1], "--env", env]) == 2
     err = capsys.readouterr().err
@@ -824,6 +907,30 @@ class Regulator(gym.Env):
         return self.s.astype(np.float32), float(rew), False, False, {}
 
 
+class Table(gym.Env):
+    """Three states, two actions, all in tables; the last pair of them may end the episode."""
+
+    NEXT = np.array(
+        [[[0.8, 0.2, 0], [0, 0.5, 0.5]], [[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [0.5, 0, 0.5]]]
+    )
+    REW = np.array([[0.0, 0.5], [1.0, -0.5], [0.2, 2.0]])
+    END = 0.3  # probability that s' is terminal after the second action in the third state
+    GAMMA, ALPHA = 0.8, 0.5
+    observation_space = Discrete(3)
+    action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.s = int(self.np_random.integers(3))
+        return self.s, {}
+
+    def step(self, action):
+        s, self.s = self.s, int(self.np_random.choice(3, p=self.NEXT[self.s, action]))
+        end = (s, action) == (2, 1) and self.np_random.random() < self.END
+        return self.s, float(self.REW[s, action]), bool(end), False, {}
+
+
+gym.register("Table-v0", entry_point=Table, max_episode_steps=20)
 gym.register("Bandit-v0", entry_point=Bandit)
 gym.register("Regulator-v0", entry_point=Regulator, max_episode_steps=10)
 
@@ -893,6 +1000,35 @@ def test_on_a_bandit_the_best_action_and_its_reward_are_learnt(algo):
     error = np.abs(q(s, a) + ((a - 0.6 * s) ** 2)[:, 0])
     assert gap.max() < 0.15 and gap.mean() < 0.05
     assert error.mean() < 0.05 and error.max() < 0.3
+
+
+def soft_optimum():
+    """Q*(s, a) and π*(a|s) of the table, by iterating the soft Bellman equation."""
+    Q, goes_on = np.zeros((3, 2)), np.ones((3, 2))
+    goes_on[2, 1] -= Table.END
+    for _ in range(500):
+        V = Table.ALPHA * np.log(np.exp(Q / Table.ALPHA).sum(1))
+        Q = Table.REW + Table.GAMMA * goes_on * (Table.NEXT @ V)
+    return Q, np.exp(
+        (Q - Table.ALPHA * np.log(np.exp(Q / Table.ALPHA).sum(1))[:, None]) / Table.ALPHA
+    )
+
+
+@pytest.mark.slow
+def test_with_discrete_actions_sac_finds_the_soft_optimum_of_a_table():
+    cfg = sac.Config(
+        *("Table-v0", 1, 40, 4, 100),
+        **dict(random_steps=400, gamma=Table.GAMMA, rho=0.98, alpha=Table.ALPHA, lr_alpha=0.0),
+        **dict(lr=5e-4, minibatch=128, hidden=(32,)),
+    )
+    agent = sac.train(cfg, Run(cfg, Settings(eval_every=40, eval_episodes=1), show=False))
+    Q, pi = soft_optimum()
+    with torch.no_grad():
+        prob, vals = agent.pi(torch.eye(3))[0], agent.q.net(torch.eye(3))
+    np.testing.assert_allclose(prob, pi, atol=0.06)
+    np.testing.assert_allclose(vals.mean(0), Q, atol=0.15)
+    greedy = Table.REW + Table.GAMMA * Table.NEXT @ Q.max(1)  # what forgetting something gives
+    assert np.abs(Q - greedy).max() > 0.5
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ DIFFERENCE = {
     "measure": "what is worth logging depends on the objective",
     "collect": "it fills the Batch",
     "train": "what changes from epoch to epoch",
-    "Policy": "SAC's is a distribution, DDPG's and TD3's a function",
+    "Softmax": "SAC's gives expectations over all actions, the others' a distribution",
     "loss_q": "what Q is compared with is the algorithm",
     "Agent.act": "what is best in a distribution, or the action itself",
 }
@@ -51,8 +51,8 @@ KIN = {
     "Batch": [{"ddpg", "td3", "sac"}],
     "Agent.act": [{"vpg", "ppo"}, {"ddpg", "td3"}],
     "collect": [{"ddpg", "td3"}],
+    "Softmax": [{"vpg", "ppo"}],
     "train": [{"ddpg", "td3", "sac"}],
-    "Policy": [{"ddpg", "td3"}],
 }
 
 
@@ -170,8 +170,8 @@ def test_functions_fit_into_one_look(name):
 @each_file
 def test_networks_are_small_and_a_config_has_at_most_20_fields(name):
     for node in section(name, "networks"):
-        assert size(name, node) <= 12, (
-            f"{where(name, node)}: {node.name} is longer than 12 lines: "
+        assert size(name, node) <= 14, (
+            f"{where(name, node)}: {node.name} is longer than 14 lines: "
             "a network should be seen as a whole"
         )
     count = len(fields(MODULES[name].Config))

@@ -12,6 +12,15 @@ The derivation is docs/algorithms/ppo.md, whose equations these are:
     Eq. 8   KL(π_old, π_θ) ≈ E[w − 1 − log w]                       never negative
     Eq. 9   η_k = η (1 − (1 − ζ) k / K)                             k: epoch, of K
 
+Logged, beside returns and times; what is healthy is on the same page:
+
+    LossPi, LossV   Eq. 7 negated, and Eq. 5, after the update
+    Entropy, KL     mean of H(π), and Eq. 8: how far the update went
+    ClipFrac        share of the steps whose w is outside of 1 ± ε
+    VarExplained    share of the variance of R that V had predicted; 1 is all of it
+    GradNorm        mean length of the gradients, before they are cut
+    GradSteps       minibatches used before max_kl ended the update
+
     python -m rlcourse.run ppo --env CartPole-v1 --seed 1
 """
 
@@ -189,10 +198,10 @@ def measure(agent, b, cfg):
     """Where an update ended, over all its data."""
     dist = agent.pi(b.obs)
     ratio = (dist.log_prob(b.act) - b.logp_old).exp()
-    clipped = ((ratio - 1).abs() > cfg.clip).float().mean()
+    clipped = (ratio - 1).abs() > cfg.clip
     lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
     lv = loss_v(agent.v, b)
-    return dict(LossPi=lpi, LossV=lv, Entropy=dist.entropy().mean(), KL=kl, ClipFrac=clipped)
+    return dict(LossPi=lpi, LossV=lv, Entropy=dist.entropy(), KL=kl, ClipFrac=clipped)
 
 
 @torch.no_grad()
@@ -217,8 +226,7 @@ def train(cfg, run=None):
     run = run or Run(cfg)  # seeds, folder, log, evaluation: what is not mathematics
     cfg = mpi.divide(cfg)  # environments and minibatches are shared out over the processes
     envs = Envs(cfg, run.settings)
-    with run.device:
-        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+    agent = run.build(Agent, envs, cfg)  # with the same parameters in all processes
 
     for epoch in run.epochs(agent, envs):  # continues where an interrupted run stopped
         agent.opt.lr = cfg.lr * (1 - (1 - cfg.lr_end) * epoch / cfg.epochs)      # Eq. 9

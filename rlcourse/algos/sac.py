@@ -9,22 +9,30 @@ The derivation is docs/algorithms/sac.md, whose equations these are:
     Eq. 5   L(α) = −α E[log π(ã|s) + H]                                 H: entropy to keep
     Eq. 6   log π(a|s) = log N(u; μ, σ) − Σ log(1 − tanh² u)            a = tanh u
 
+Logged, beside returns and times; what is healthy is on the same page:
+
+    LossQ, LossPi   Eq. 2, and Eq. 3 negated
+    QVals, Target   means of Q_i(s, a) and y; beyond what the task can pay: overestimation
+    TDError         mean of |Q_i(s, a) − y|
+    GradNorm        length of the gradient of both Q_i
+    Saturated       share of π's actions beyond ±0.99, where tanh is flat; near 1 π cannot learn
+    Alpha, Entropy  α of Eq. 1, and the mean of −log π(ã|s), which ends near H
+
     python -m rlcourse.run sac --env Pendulum-v1 --seed 1
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from math import log as ln
 from typing import NamedTuple
 
 import torch
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from rlcourse.utils import mpi
 from rlcourse.utils.distributions import Normal
 from rlcourse.utils.envs import Envs
-from rlcourse.utils.nets import flat, mlp
+from rlcourse.utils.nets import Scalar, clone, flat, mlp, width
 from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.replay import Replay
 from rlcourse.utils.run import Run
@@ -47,7 +55,8 @@ class Config:
     lr: float = 1e-3                       # learning rate of π and Q
     alpha: float = 1.0                     # α of Eq. 1, temperature at the start
     lr_alpha: float = 1e-3                 # learning rate of α; 0 keeps it fixed
-    target: float = -1.0                   # H of Eq. 5 for each dimension of a
+    target: float = -1.0                   # H of Eq. 5 for each dimension of a Box action
+    target_discrete: float = 0.5           # H of Eq. 5 in shares of log n, for n Discrete actions
     minibatch: int = 256                   # transitions behind one gradient
     memory: int = 1_000_000                # transitions kept
     hidden: tuple[int, ...] = (256, 256)   # sizes of the hidden layers
@@ -68,12 +77,13 @@ class Batch(NamedTuple):
 # ------------------------------------------------------------------------ networks
 
 
-class Policy(nn.Module):
-    """π(·|s): a Gaussian squashed by tanh into [−1, 1]."""
+class Squashed(nn.Module):
+    """π(·|s) over a Box of actions: a Gaussian squashed by tanh into [−1, 1]."""
 
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
         self.net = mlp([obs_dim, *cfg.hidden, 2 * act_dim], cfg.activation)
+        self.target = cfg.target * act_dim
 
     def forward(self, obs):
         """A differentiable sample a, and log π(a|s)."""
@@ -82,9 +92,31 @@ class Policy(nn.Module):
         u = gaussian.rsample()
         return u.tanh(), squashed_logp(gaussian, u)
 
+    def sample(self, obs):
+        return self(obs)[0]
+
     def mode(self, obs):
-        mu, _ = self.net(obs).chunk(2, dim=-1)
-        return mu.tanh()
+        return self.net(obs).chunk(2, dim=-1)[0].tanh()
+
+
+class Softmax(nn.Module):
+    """π(·|s) over a Discrete set of actions, which are one-hot rows for the critics."""
+
+    def __init__(self, obs_dim, act_dim, cfg):
+        super().__init__()
+        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation)
+        self.target = cfg.target_discrete * ln(act_dim)
+
+    def forward(self, obs):
+        """E[a], which is the probability of each action, and E[log π(a|s)]; no sample is needed."""
+        logp = self.net(obs).log_softmax(-1)
+        return logp.exp(), (logp.exp() * logp).sum(-1)
+
+    def sample(self, obs):
+        return self(obs)[0].multinomial(1).squeeze(-1)
+
+    def mode(self, obs):
+        return self.net(obs).argmax(-1)
 
 
 class TwinQ(nn.Module):
@@ -98,12 +130,15 @@ class TwinQ(nn.Module):
         return self.net(torch.cat([obs, act], dim=-1)).squeeze(-1)
 
 
-class Temperature(nn.Module):
-    """log α, so that α stays positive."""
+class DiscreteQ(nn.Module):
+    """The same for one-hot rows a; linear in them, so that Q(s, E[a]) = E[Q(s, a)]."""
 
-    def __init__(self, alpha):
+    def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
-        self.log_alpha = nn.Parameter(torch.tensor(alpha).log())
+        self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation, n=2)
+
+    def forward(self, obs, act):
+        return (self.net(obs) * act).sum(-1)
 
 
 # ------------------------------------------------------------------------ equations
@@ -135,7 +170,7 @@ def loss_alpha(log_alpha, logp, target):
 
 def squashed_logp(gaussian, u):
     """log π(a|s) of a = tanh u, in a form that holds for large u as well."""
-    log_jacobian = 2 * (ln(2) - u - softplus(-2 * u)).sum(-1)    # Σ log(1 − tanh² u)
+    log_jacobian = 2 * (ln(2) - u - nn.functional.softplus(-2 * u)).sum(-1)    # Σ log(1 − tanh² u)
     return gaussian.log_prob(u) - log_jacobian                                   # Eq. 6
 
 
@@ -147,42 +182,38 @@ class Agent(nn.Module):
 
     def __init__(self, obs_dim, act_space, cfg):
         super().__init__()
-        act_dim, = act_space.shape
+        Policy, Critic = (Squashed, TwinQ) if isinstance(act_space, Box) else (Softmax, DiscreteQ)
+        act_dim = width(act_space, Box, Discrete)
         self.pi = flat(Policy(obs_dim, act_dim, cfg))
-        self.q = flat(TwinQ(obs_dim, act_dim, cfg))
-        self.q_targ = flat(deepcopy(self.q))
-        self.temperature = flat(Temperature(cfg.alpha))
+        self.q = flat(Critic(obs_dim, act_dim, cfg))
+        self.q_targ = clone(self.q)
+        self.log_alpha = flat(Scalar(ln(cfg.alpha)))
         self.opt_pi = Adam(self.pi, cfg.lr)
         self.opt_q = Adam(self.q, cfg.lr)
-        self.opt_alpha = Adam(self.temperature, cfg.lr_alpha)
+        self.opt_alpha = Adam(self.log_alpha, cfg.lr_alpha)
 
     def act(self, obs):
         """What evaluation plays: the action of the mean."""
         return self.pi.mode(obs)
 
     def update(self, b, cfg):
-        alpha = self.temperature.log_alpha.exp().detach()
+        alpha = self.log_alpha().exp().detach()
         lq, val, y = loss_q(self.q, self.q_targ, self.pi, alpha, b, cfg.gamma)
         norm = descend(self.opt_q, lq)
-        td = (val - y).abs().mean()
-        info = dict(LossQ=lq.detach(), QVals=val.mean(), Target=y.mean(), TDError=td, GradNorm=norm)
+        info = dict(LossQ=lq, QVals=val, Target=y, TDError=(val - y).abs(), GradNorm=norm)
 
         lpi, act, logp = loss_pi(self.q, self.pi, alpha, b)
         descend(self.opt_pi, lpi)
-        target = cfg.target * act.shape[-1]
-        descend(self.opt_alpha, loss_alpha(self.temperature.log_alpha, logp, target))
+        descend(self.opt_alpha, loss_alpha(self.log_alpha(), logp, self.pi.target))
         track(self.q_targ, self.q, cfg.rho)
-        saturated = (act.abs() > 0.99).float().mean()
-        info |= dict(Alpha=alpha, Entropy=-logp.mean())
-        return info | dict(LossPi=lpi.detach(), Saturated=saturated)
+        return info | dict(LossPi=lpi, Saturated=act.abs() > 0.99, Alpha=alpha, Entropy=-logp)
 
 
 @torch.no_grad()
 def collect(envs, agent, memory, cfg):
     """One step of every environment, into memory."""
     obs = envs.reset_done()
-    warm = len(memory) >= cfg.random_steps
-    act = agent.pi(obs)[0] if warm else envs.random_act()
+    act = envs.random_act() if len(memory) < cfg.random_steps else agent.pi.sample(obs)
     next_obs, rew, term, _ = envs.step(act)
     memory.add(obs, act, rew, next_obs, term)
 
@@ -194,8 +225,7 @@ def train(cfg, run=None):
     cfg = mpi.divide(cfg)  # environments, minibatches and memory are shared out over the processes
     envs = Envs(cfg, run.settings)
     memory = Replay(cfg.memory, envs)
-    with run.device:
-        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+    agent = run.build(Agent, envs, cfg)  # with the same parameters in all processes
 
     for _ in run.epochs(agent, envs, memory):  # continues where an interrupted run stopped
         for _ in range(cfg.horizon):

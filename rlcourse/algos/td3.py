@@ -9,19 +9,27 @@ The derivation is docs/algorithms/td3.md, whose equations these are:
     Eq. 5   a = clip(π(s) + σ ε, −1, 1)                 ε ~ N(0, I)
     Eq. 6   ã = clip(π̄(s') + clip(σ̃ ε, −c, c), −1, 1)
 
+Logged, beside returns and times; what is healthy is on the same page:
+
+    LossQ, LossPi   Eq. 2, and Eq. 3 negated
+    QVals, Target   means of Q_i(s, a) and y; beyond what the task can pay: overestimation
+    TDError         mean of |Q_i(s, a) − y|
+    GradNorm        length of the gradient of both Q_i
+    Saturated       share of π's actions beyond ±0.99, where tanh is flat; near 1 π cannot learn
+
     python -m rlcourse.run td3 --env Pendulum-v1 --seed 1
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from rlcourse.utils import mpi
 from rlcourse.utils.envs import Envs
-from rlcourse.utils.nets import flat, mlp, nth
+from rlcourse.utils.nets import clone, flat, mlp, nth, width
 from rlcourse.utils.optim import Adam, descend
 from rlcourse.utils.replay import Replay
 from rlcourse.utils.run import Run
@@ -133,11 +141,11 @@ class Agent(nn.Module):
 
     def __init__(self, obs_dim, act_space, cfg):
         super().__init__()
-        act_dim, = act_space.shape
+        act_dim = width(act_space, Box)
         self.pi = flat(Policy(obs_dim, act_dim, cfg))
         self.q = flat(TwinQ(obs_dim, act_dim, cfg))
-        self.pi_targ = flat(deepcopy(self.pi))
-        self.q_targ = flat(deepcopy(self.q))
+        self.pi_targ = clone(self.pi)
+        self.q_targ = clone(self.q)
         self.opt_pi = Adam(self.pi, cfg.lr)
         self.opt_q = Adam(self.q, cfg.lr)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -150,8 +158,7 @@ class Agent(nn.Module):
         sigma, c = cfg.smooth, cfg.smooth_clip
         lq, val, y = loss_q(self.q, self.q_targ, self.pi_targ, b, cfg.gamma, sigma, c)
         norm = descend(self.opt_q, lq)
-        td = (val - y).abs().mean()
-        info = dict(LossQ=lq.detach(), QVals=val.mean(), Target=y.mean(), TDError=td, GradNorm=norm)
+        info = dict(LossQ=lq, QVals=val, Target=y, TDError=(val - y).abs(), GradNorm=norm)
         self.steps += 1
         if self.steps % cfg.delay:
             return info
@@ -160,16 +167,14 @@ class Agent(nn.Module):
         descend(self.opt_pi, lpi)
         track(self.q_targ, self.q, cfg.rho)
         track(self.pi_targ, self.pi, cfg.rho)
-        saturated = (act.abs() > 0.99).float().mean()
-        return info | dict(LossPi=lpi.detach(), Saturated=saturated)
+        return info | dict(LossPi=lpi, Saturated=act.abs() > 0.99)
 
 
 @torch.no_grad()
 def collect(envs, agent, memory, cfg):
     """One step of every environment, into memory."""
     obs = envs.reset_done()
-    warm = len(memory) >= cfg.random_steps
-    act = explore(agent.pi, obs, cfg.noise) if warm else envs.random_act()
+    act = envs.random_act() if len(memory) < cfg.random_steps else explore(agent.pi, obs, cfg.noise)
     next_obs, rew, term, _ = envs.step(act)
     memory.add(obs, act, rew, next_obs, term)
 
@@ -181,8 +186,7 @@ def train(cfg, run=None):
     cfg = mpi.divide(cfg)  # environments, minibatches and memory are shared out over the processes
     envs = Envs(cfg, run.settings)
     memory = Replay(cfg.memory, envs)
-    with run.device:
-        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+    agent = run.build(Agent, envs, cfg)  # with the same parameters in all processes
 
     for _ in run.epochs(agent, envs, memory):  # continues where an interrupted run stopped
         for _ in range(cfg.horizon):

@@ -9,6 +9,13 @@ The derivation is docs/algorithms/vpg.md, whose equations these are:
     Eq. 5   L(φ) = E[((V_φ(s) − R) / σ)²]                           σ: running std of R
     Eq. 6   J(θ) = E[log π_θ(a|s) Â]                                ∇J is the policy gradient
 
+Logged, beside returns and times; what is healthy is on the same page:
+
+    LossPi, LossV   Eq. 6 negated before the step, and Eq. 5 after the update
+    Entropy         mean of H(π(·|s)) after the update; 0 is a policy that is certain
+    VarExplained    share of the variance of R that V had predicted; 1 is all of it
+    GradNorm        length of the gradient of π
+
     python -m rlcourse.run vpg --env CartPole-v1 --seed 1
 """
 
@@ -159,7 +166,7 @@ class Agent(nn.Module):
 
         log = measure(self, data)
         self.pi.norm.update(data.obs)  # last: a change before it would move π away from its data
-        return log | dict(LossPi=lpi.detach(), VarExplained=fit, GradNorm=norm)
+        return log | dict(LossPi=lpi, VarExplained=fit, GradNorm=norm)
 
 
 def minibatches(data, cfg):
@@ -172,9 +179,7 @@ def minibatches(data, cfg):
 @torch.no_grad()
 def measure(agent, b):
     """Where an update ended, over all its data."""
-    dist = agent.pi(b.obs)
-    lv = loss_v(agent.v, b)
-    return dict(LossV=lv, Entropy=dist.entropy().mean())
+    return dict(LossV=loss_v(agent.v, b), Entropy=agent.pi(b.obs).entropy())
 
 
 @torch.no_grad()
@@ -198,8 +203,7 @@ def train(cfg, run=None):
     run = run or Run(cfg)  # seeds, folder, log, evaluation: what is not mathematics
     cfg = mpi.divide(cfg)  # environments and minibatches are shared out over the processes
     envs = Envs(cfg, run.settings)
-    with run.device:
-        agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+    agent = run.build(Agent, envs, cfg)  # with the same parameters in all processes
 
     for _ in run.epochs(agent, envs):  # continues where an interrupted run stopped
         data = collect(envs, agent, cfg)

@@ -59,6 +59,7 @@ RANGES = {
     "lr_alpha": "[0, inf)",
     "alpha": "(0, inf)",
     "target": "(-inf, inf)",
+    "target_discrete": "[0, 1]",
     "epochs": "[1, inf)",
     "num_envs": "[1, inf)",
     "horizon": "[1, inf)",

@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.error import DependencyNotInstalled, Error
+from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from rlcourse.utils import mpi
@@ -112,9 +113,11 @@ class Envs:
         return torch.from_numpy(self.obs).to(self.device)
 
     def random_act(self) -> Tensor:
-        """Uniform actions of continuous environments, in [-1, 1]."""
-        shape = len(self.envs), *self.act_space.shape
-        return torch.rand(shape, device=self.device) * 2 - 1
+        """Uniform actions: in [-1, 1], or one of n."""
+        n = len(self.envs)
+        if isinstance(self.act_space, Discrete):
+            return torch.randint(int(self.act_space.n), (n,), device=self.device)
+        return torch.rand(n, *self.act_space.shape, device=self.device) * 2 - 1
 
     def step(self, act: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """next_obs (N, obs_dim), rew, term and done (N,) after one action of each environment."""

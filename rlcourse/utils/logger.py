@@ -46,8 +46,10 @@ class Logger:
         self.events = SummaryWriter(str(folder), purge_step=done)
 
     def store(self, **values: Any) -> None:
-        """Keep numbers or one-element tensors for the epoch's averages."""
+        """Keep numbers, or the means of tensors, for the epoch's averages."""
         for column, value in values.items():
+            if isinstance(value, Tensor):
+                value = value.detach().float().mean()
             self.stored[column].append(value)
 
     def averages(self) -> dict[str, float]:

@@ -1,13 +1,17 @@
 """Networks whose parameters are one flat vector, and the running normaliser of what enters them."""
 
+from copy import deepcopy
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 import torch
+from gymnasium.spaces import Box, Space
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rlcourse.utils import mpi
+from rlcourse.utils.config import UserError
 
 Module = TypeVar("Module", bound=nn.Module)
 ACTIVATIONS = {
@@ -60,6 +64,25 @@ def nth(net: nn.Sequential, i: int, x: Tensor) -> Tensor:
     return x
 
 
+def width(act: Space, *kinds: type[Space]) -> int:
+    """The numbers that an action is for a network: those of a Box, or n of a one-hot row.
+
+    UserError unless the space is one of these kinds and, if a Box, has finite bounds.
+    """
+    if not isinstance(act, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(
+            f"actions are {type(act).__name__}, and a {wanted} is needed: ppo and vpg take both"
+        )
+    if not isinstance(act, Box):
+        return int(act.n)
+    if not (np.isfinite(act.low).all() and np.isfinite(act.high).all()):
+        raise UserError(
+            "actions have no finite bounds, which are needed here: ppo and vpg do without"
+        )
+    return act.shape[0]
+
+
 def flat(net: Module) -> Module:
     """Lay parameters and gradients out as views of two vectors, `net.theta` and its `.grad`.
 
@@ -76,6 +99,22 @@ def flat(net: Module) -> Module:
         p.grad = theta.grad[part].view(p.shape)
     net.theta = theta  # a plain attribute: it must not be counted among the parameters
     return net
+
+
+def clone(net: Module) -> Module:
+    """The same network with parameters of its own, flat again."""
+    return flat(deepcopy(net))
+
+
+class Scalar(nn.Module):
+    """One number that is learnt."""
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self) -> Tensor:
+        return self.value
 
 
 class Normaliser(nn.Module):

@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from gymnasium.spaces import Box, Space
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from rlcourse.utils import checkpoint, mpi
 from rlcourse.utils.config import UserError
 from rlcourse.utils.envs import Envs
+from rlcourse.utils.nets import width
 
 
 class Replay:
     """The newest `size` transitions of this process, a row of float32 each."""
 
     def __init__(self, size: int, envs: Envs):
-        check_bounded(envs.act_space)
-        act_dim = envs.act_space.shape[0]
+        act_dim = width(envs.act_space, Box, Discrete)
         self.widths = [envs.obs_dim, act_dim, 1, envs.obs_dim, 1]  # obs, act, rew, next_obs, term
         check_memory(4 * size * sum(self.widths))
         self.rows = torch.empty(size, sum(self.widths), device=envs.device)  # touched when filled
@@ -37,7 +37,12 @@ class Replay:
     # ---- learning
 
     def add(self, obs: Tensor, act: Tensor, rew: Tensor, next_obs: Tensor, term: Tensor) -> None:
-        """Take one transition of each of N environments: (N, obs_dim), (N, act_dim), (N,), ..."""
+        """Take one transition of each of N environments: (N, obs_dim), (N, act_dim), (N,), ...
+
+        Discrete actions, (N,), become one-hot rows.
+        """
+        if act.ndim == 1:
+            act = one_hot(act, self.widths[1])
         new = torch.cat([obs, act, rew[:, None], next_obs, term[:, None]], dim=-1)
         place = torch.arange(self.added, self.added + len(new)) % len(self.rows)
         self.rows[place] = new
@@ -82,18 +87,6 @@ class Replay:
 
 def name(segment: list[int]) -> str:
     return f"{mpi.rank()}_{segment[0]}_{segment[1]}.pt"
-
-
-def check_bounded(act: Space) -> None:
-    """UserError unless actions are a Box with finite bounds."""
-    if not isinstance(act, Box):
-        raise UserError(
-            f"actions are {type(act).__name__}, and a Box is needed: ppo and vpg take both"
-        )
-    if not (np.isfinite(act.low).all() and np.isfinite(act.high).all()):
-        raise UserError(
-            "actions have no finite bounds, which are needed here: ppo and vpg do without"
-        )
 
 
 def check_memory(needed: int) -> None:

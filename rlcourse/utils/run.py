@@ -60,8 +60,13 @@ class Run:
         own = np.random.SeedSequence(cfg.seed, spawn_key=(DRAWS, mpi.rank()))
         torch.manual_seed(int(own.generate_state(1)[0]))
 
+    def build(self, Agent: type[nn.Module], envs: Envs, cfg: Any) -> nn.Module:
+        """An agent on this run's device, with the same parameters in all processes."""
+        with self.device:
+            return mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+
     def store(self, **metrics: Any) -> None:
-        """Add to the epoch's averages; the names are the columns of progress.csv."""
+        """Add numbers or tensors to the epoch's means, whose names are columns of progress.csv."""
         self.logger.store(**metrics)
 
     def epochs(self, agent: nn.Module, envs: Envs, memory: Replay | None = None) -> Iterator[int]:
