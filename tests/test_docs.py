@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, folders, mpi, plot
-from rlcourse.utils import run as runs
+from rlcourse.utils import config, folders, grid, mpi, plot
 from rlcourse.utils.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -238,18 +237,19 @@ def dry(monkeypatch, tmp_path):
         raise Accepted
 
     def record(*args):
-        experiments = grid(*args)
+        experiments = expand(*args)
         made.extend(experiment.folder for experiment in experiments)
         return experiments
 
-    def resolve(env, settings):  # without making it, so that it need not be installed
+    def resolve(env, settings, bounded):  # without making it, so that it need not be installed
         return env if ":" in env else gym.spec(env).id
 
-    made, grid = [], run.grid
+    made, expand = [], grid.expand
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "grid", record)
-    monkeypatch.setattr(run, "resolve", resolve)
-    monkeypatch.setattr(runs, "device", torch.device)
+    Path("experiments").symlink_to(ROOT / "experiments")
+    monkeypatch.setattr(grid, "expand", record)
+    monkeypatch.setattr(grid, "resolve", resolve)
+    monkeypatch.setattr(grid, "device", torch.device)
     for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
         monkeypatch.setattr(module, name, accept)
     return made
@@ -267,6 +267,9 @@ def commands(page):
 @every_page
 def test_every_command_line_is_accepted(page, dry, capsys):
     columns = set(re.findall(r"`(\w+)`", "".join(TEXTS.values())))
+    for code in blocks(page, "yaml"):  # a file that commands of the page name
+        name = re.match(r"# (\S+)", code)[1]
+        Path(name).write_text(code, encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for words in commands(page):
         if "rlcourse.run" in words or words[0] == "rlcourse":

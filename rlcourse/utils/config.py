@@ -222,7 +222,10 @@ def _is(value: Any, kind: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if kind in (str, bool, dict):
+    if kind is dict:
+        names = value if isinstance(value, dict) else [None]
+        return all(isinstance(name, str) and name.isidentifier() for name in names)
+    if kind in (str, bool):
         return isinstance(value, kind)
     return isinstance(value, tuple) and all(type(part) is int for part in value)
 

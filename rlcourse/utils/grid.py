@@ -66,6 +66,7 @@ class Grid:
         name = config.field_name(name)
         kind = self.kind(name)
         if kind is dict:
+            config.check_value(name, kind, texts)
             self.options[name] = texts
             return
         values = [config.parse(text, kind, name) for text in texts]

@@ -110,7 +110,7 @@ class Jobs:
         self.done = 0  # epochs of jobs that have ended
         cells = "{task.description}", BarColumn(20), "{task.fields[what]}", "{task.fields[left]}"
         columns = [TextColumn(c, markup=False) if isinstance(c, str) else c for c in cells]
-        self.progress = Progress(*columns, console=console(), auto_refresh=False)
+        self.progress = Progress(*columns, console=console(), auto_refresh=False, transient=True)
         self.say = lambda text: self.progress.console.print(text, markup=False)
         self.live = self.progress.console.is_terminal
         self.slots = [self._line() for _ in range(self.count)]
