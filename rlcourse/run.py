@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv[0] not in commands:
             near = nearest(argv[0], commands)
-            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(commands)}")
+            known = ", ".join([*commands, "or a FILE.yaml"])
+            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {known}")
         return commands[argv[0]](argv[0], normal(argv[1:])) or 0
     except UserError as e:
         if "--debug" in argv:

@@ -231,14 +231,14 @@ class Accepted(BaseException):
 
 @pytest.fixture
 def dry(monkeypatch, tmp_path):
-    """The command line, up to where work begins; the list fills with the folders of its runs."""
+    """The command line, up to where work begins; the list fills with its runs."""
 
     def accept(*args, **kwargs):
         raise Accepted
 
     def record(*args):
         experiments = expand(*args)
-        made.extend(experiment.folder for experiment in experiments)
+        made.extend(experiments)
         return experiments
 
     def resolve(env, settings, bounded):  # without making it, so that it need not be installed
@@ -287,6 +287,10 @@ def test_every_command_line_is_accepted(page, dry, capsys):
 
 def check(argv, made, columns, capsys):
     """One command of rlcourse: accepted, and a folder or column that it names is there."""
+    if argv[0].endswith("/config.yaml"):  # of a run that a command above makes
+        there = next(run_ for run_ in reversed(made) if run_.folder == Path(argv[0]).parent)
+        there.folder.mkdir(parents=True, exist_ok=True)
+        folders.write_config(there.folder, there.cfg, there.settings)
     try:
         code = run.main(argv)
     except Accepted:
@@ -297,7 +301,8 @@ def check(argv, made, columns, capsys):
     if argv and argv[0] in ("plot", "watch"):
         flags = [i for i, word in enumerate(argv) if word.startswith("--")]
         paths = argv[1 : flags[0]] if flags else argv[1:]
-        known = {parent for folder in made for parent in (folder, *folder.parents)}
+        places = [experiment.folder for experiment in made]
+        known = {parent for folder in places for parent in (folder, *folder.parents)}
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
         if "--value" in argv:

@@ -198,6 +198,7 @@ MISTAKES = {
     "algo: ppo\nenv: \x00\n": ["cannot be read"],
     "algo: ppo\nenv: Nowhere-v0\n": [":1: ", "--env Nowhere-v0"],
     "algo: sac\nenv: CartPole-v1\n": [":1: ", "--env CartPole-v1: actions are Discrete"],
+    "algo: ppo\nenv: os:Thing-v0\n": [":1: ", "os:Thing-v0 would import a module", "add --env"],
     "algo: ppo\nenv: CartPole-v1\nminibatch: 100\n": [":1: ", "--minibatch 100", "try 128"],
     "- algo: ppo\n  env: CartPole-v1\n- algo: ppo\n  env: CartPole-v1\n": [":3: ", "would share"],
     "- algo: ppo\n  env: CartPole-v1\n- algo: ppo\n  env: CartPole-v1\n  cpu: 2\n  exp_name: a\n": [
@@ -469,7 +470,7 @@ def test_auto_jobs_are_the_cores_and_wrong_ones_are_refused(capsys, monkeypatch)
 def test_a_threads_setting_that_overloads_the_cores_is_said(capsys, monkeypatch):
     monkeypatch.setattr(jobs, "cores", lambda: 1)
     assert ppo_("--seed 0 1 --jobs 2") == 0
-    assert "they share 1 cores" in capsys.readouterr().out
+    assert "2 threads share 1 cores" in capsys.readouterr().out
 
 
 class Failing(gym.Wrapper):

@@ -60,6 +60,7 @@ class Grid:
         self.options: dict[str, Any] = {}
         self.named: dict[str, str] = {}  # fields that are part of names; shorthand, '': the usual
         self.always: set[str] = set()  # those which are that beside an exp_name, too
+        self.foreign: list[str] = []  # environments whose modules only a file names
 
     def put(self, name: str, texts: Any, short: str = "", named: bool = True) -> None:
         """Give a field its values, as texts (env_kwargs: a dict), in place of those it had."""
@@ -78,6 +79,7 @@ class Grid:
                 raise UserError(f"{flag(name)} has the value {value} twice")
         if name not in SETTINGS:
             self.values[name] = values
+            self.foreign = [] if name == "env" else self.foreign
             self.named |= {name: short} if named else {}
         elif len(values) == 1:
             self.options[name] = values[0]
@@ -103,6 +105,8 @@ class Grid:
         """The runs in order, each checked and with a folder of its own."""
         if "env" not in self.values:
             raise UserError("--env is needed, for example --env CartPole-v1")
+        for env in self.foreign:
+            raise UserError(f"env {env} would import a module: if you trust it, add --env {env}")
         started = {"cpu": mpi.size()} if mpi.size() > 1 else {}  # by mpiexec or Slurm
         settings = Settings(**started | self.options)
         config.check(settings)
@@ -212,6 +216,7 @@ def _grid(path: Path, block: yaml.MappingNode) -> Grid:
             if name in grid.values | grid.options:
                 raise UserError(f"{flag(name)} stands here for the second time")
             grid.put(name, _texts(node, grid.kind(name)), short or "", named=not written)
+    grid.foreign = [env for env in grid.values.get("env", []) if ":" in env]
     if written:
         grid.options |= _own_place(path, grid)
     return grid

@@ -126,7 +126,7 @@ class Jobs:
         self.say(f"{self.runs} runs, {self.count} at a time")
         threads = self.count * self.waiting[0].settings.threads
         if threads > cores():
-            self.say(f"they share {cores()} cores: expect them to wait")
+            self.say(f"{threads} threads share {cores()} cores: expect them to wait")
         if self.live:
             self.progress.start()
         signals, told = Signals(at_once=self._kill), False
