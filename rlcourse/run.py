@@ -234,7 +234,7 @@ def report(what: str, argv: list[str], runs: list[Any], failures: list[Any]) -> 
     if failures:
         print(f"\n{len(failures)} of {len(runs)} runs failed; the same command tries them again:")
         for failure in failures:
-            print(f"  {failure.run.folder}: {failure.reason}")
+            print(f"  {failure.where}: {failure.reason}")
     finished = [run for run in runs if run not in [failure.run for failure in failures]]
     if not finished:
         return

@@ -45,10 +45,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that did not come to its end, and why."""
+    """A run that did not come to its end, why, and where to read more."""
 
     run: Experiment
     reason: str
+    where: Path
 
 
 class Grid:
@@ -340,7 +341,7 @@ def train(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> lis
         except Exception as e:
             if len(runs) == 1 or mpi.size() > 1:  # which all end with one of them
                 raise
-            failures.append(Failure(run, reason(e)))
+            failures.append(Failure(run, reason(e), run.folder))
     return failures
 
 
@@ -428,5 +429,5 @@ class ExperimentGrid:
         if mpi.rank() == 0:
             show_results(runs)
         if failures:
-            raise RuntimeError("\n".join(f"{f.run.folder}: {f.reason}" for f in failures))
+            raise RuntimeError("\n".join(f"{f.where}: {f.reason}" for f in failures))
         return [run.folder for run in runs]

@@ -161,7 +161,7 @@ class Jobs:
         try:
             self.running.append(Job(run, self.overwrite, self.slots[0]))
         except UserError as e:
-            self._fail(run, str(e))
+            self._fail(Failure(run, str(e), run.folder))
         else:
             self.slots.pop(0)
             if not self.live:
@@ -181,11 +181,11 @@ class Jobs:
             self.finished += 1
             self.say(f"finished  {clock(job.row['Time'])}  {score(job.row)}  {job.run.folder}")
         elif not (stopped and code in (128 + stopped, -stopped)):
-            self._fail(job.run, f"{job.reason()} (see {job.log})")
+            self._fail(Failure(job.run, job.reason(), job.log))
 
-    def _fail(self, run: Experiment, why: str) -> None:
-        self.failures.append(Failure(run, why))
-        self.say(f"failed    {run.folder}: {why}")
+    def _fail(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        self.say(f"failed    {failure.where}: {failure.reason}")
 
     def _draw(self) -> None:
         for job in self.running:
