@@ -13,8 +13,10 @@ ALGOS = ("vpg", "ppo", "ddpg", "td3", "sac")
 def __getattr__(name: str):
     if name in ALGOS:  # imported at first use, so that `import rlcourse` loads nothing heavy
         return import_module(f"rlcourse.algos.{name}")
+    if name == "ExperimentGrid":
+        return import_module("rlcourse.utils.grid").ExperimentGrid
     raise AttributeError(f"module 'rlcourse' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ALGOS])
+    return sorted([*globals(), *ALGOS, "ExperimentGrid"])

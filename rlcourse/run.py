@@ -2,7 +2,9 @@
 
     python -m rlcourse.run ppo --env CartPole-v1                 train an agent
     python -m rlcourse.run ppo --env CartPole-v1 --seed 0 1 2    a grid: several values of any flag
+    python -m rlcourse.run ppo --env CartPole-v1 --seed 0 1 2 --jobs 2       two runs at a time
     python -m rlcourse.run ppo --env CartPole-v1 --cpu 2         two processes on one experiment
+    python -m rlcourse.run FILE.yaml --dry-run                   a grid from a file, what it will do
     python -m rlcourse.run ppo --help                            all flags of an algorithm
     python -m rlcourse.run plot data/ppo_CartPole-v1             draw the learning curves of runs
     python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
@@ -12,20 +14,16 @@ A command can be repeated: a run that was cut off continues, a finished one repo
 """
 
 import argparse
-import itertools
 import os
 import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from shutil import which
-from types import ModuleType
 from typing import Any
 
 from rlcourse import ALGOS
@@ -33,27 +31,28 @@ from rlcourse.utils import config
 from rlcourse.utils.config import Settings, UserError, flag, nearest
 
 PROGRAM = "python -m rlcourse.run"
-ALIASES = {"--hid": "--hidden", "--act": "--activation", "--env-name": "--env"}
 KINDS = {int: "INT", float: "FLOAT", bool: "BOOL", str: "TEXT", dict: "KEY=VALUE"}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit code is 0, or 2 after a mistake of the user's."""
+    """Run one command; the exit code is 0, 2 after a mistake of the user's, 1 if a run failed."""
     argv = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     sys.path.append("")  # for --env my_module:MyEnv-v0
     commands: dict[str, Callable] = {"plot": plot, "watch": watch}
     commands |= dict.fromkeys(ALGOS, train)
+    if argv and argv[0].endswith((".yaml", ".yml")):
+        commands[argv[0]] = train
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(__doc__.format(algos=", ".join(ALGOS)).strip())
         return 0
     try:
         if argv[0] not in commands:
             near = nearest(argv[0], commands)
-            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(commands)}")
-        commands[argv[0]](argv[0], normal(argv[1:]))
-        return 0
+            known = ", ".join([*commands, "or a FILE.yaml"])
+            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {known}")
+        return commands[argv[0]](argv[0], normal(argv[1:])) or 0
     except UserError as e:
         if "--debug" in argv:
             raise
@@ -117,23 +116,24 @@ def normal(argv: list[str]) -> list[str]:
     result = []
     for word in argv:
         if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            name = name.replace("_", "-")
+            name, equals, value = word[2:].partition("=")
             stem, bracket, short = name.partition("[")
-            word = ALIASES.get(stem, stem) + bracket + short + equals + value
+            word = flag(config.field_name(stem)) + bracket + short + equals + value
         result.append(word)
     return result
 
 
 def add_fields(parser: Parser, cls: type, title: str, several: bool) -> None:
-    """A flag for each field: type, default and meaning are those of the dataclass."""
+    """A flag for each field that has none yet: as the dataclass has it in type and meaning."""
     group, helps = parser.add_argument_group(title), config.helps(cls)
     for f in fields(cls):
+        if flag(f.name) in parser._option_string_actions:  # by an algorithm before
+            continue
         default = config.default(f)
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         text = helps[f.name].replace("%", "%%")
         text += f" ({shown})" if shown not in (None, "", {}) else ""
-        nargs = "+" if several or f.type is dict else None
+        nargs = "+" if several or f.type is dict else 1
         kind = KINDS.get(f.type, "INT,INT")
         group.add_argument(flag(f.name), dest=f.name, nargs=nargs, metavar=kind, help=text)
 
@@ -141,53 +141,73 @@ def add_fields(parser: Parser, cls: type, title: str, several: bool) -> None:
 # ---- training
 
 
-@dataclass
-class Experiment:
-    """One run of a grid."""
+def train(what: str, argv: list[str]) -> int:
+    """Every run that the flags describe, or a YAML file and the flags."""
+    algos = [what]
+    if what not in ALGOS:
+        from rlcourse.utils import grid
 
-    cfg: Any
-    settings: Settings
-    folder: Path
+        grids = grid.read(Path(what))
+        algos = list(dict.fromkeys(m.__name__.rpartition(".")[2] for g in grids for m in g.modules))
+    modules = [import_module(f"rlcourse.algos.{algo}") for algo in algos]
+    parser = train_parser(what, modules)
+    given = vars(parser.parse_args(expand_shorthands(argv, shorthands := {})))
+
+    from rlcourse.utils import grid, mpi
+
+    if what in ALGOS:
+        grids = [grid.Grid(modules)]
+    for cls in (*(module.Config for module in modules), Settings):
+        for f in fields(cls):
+            if (texts := given[f.name]) is not None:
+                texts = config.parse_kwargs(texts) if f.type is dict else texts
+                for each in grids:
+                    each.put(f.name, texts, shorthands.get(f.name, ""))
+    runs = part(grid.expand(grids, given["dt"]), given["part"])
+    if given["dry_run"]:
+        if mpi.rank() == 0:
+            grid.show_states(runs, given["overwrite"])
+        return 0
+    if not runs:
+        print(f"--part {given['part']} of this grid is empty")
+        return 0
+    jobs = config.parse(given["jobs"], int, "jobs")
+    grid.check(runs, jobs, given["overwrite"])
+    mpi.launch(runs[0].settings.cpu, [what, *argv])
+    failures = grid.train(runs, jobs, given["overwrite"])
+    if mpi.rank() == 0:
+        report(what, argv, runs, failures)
+    return 1 if failures else 0
 
 
-def train(algo: str, argv: list[str]) -> None:
-    """Every run that the flags describe, one after the other."""
-    module = import_module(f"rlcourse.algos.{algo}")
-    parser = Parser(algo, "--env ENV [flags]", module.__doc__.replace("%", "%%"))
-    add_fields(parser, module.Config, "hyper-parameters (several values make a grid)", several=True)
+def train_parser(what: str, modules: list[Any]) -> Parser:
+    alone = modules[0] if what in ALGOS else None
+    about = (
+        alone.__doc__.replace("%", "%%") if alone else "The runs of a file; a flag goes for all."
+    )
+    parser = Parser(what, "--env ENV [flags]" if alone else "[flags]", about)
+    for module in modules:
+        title = "hyper-parameters (several values make a grid)"
+        title += "" if alone else f" of {module.__name__.rpartition('.')[2]}"
+        add_fields(parser, module.Config, title, several=True)
     add_fields(parser, Settings, "the run", several=False)
+    text = "runs at a time, `auto`: as many as there are cores (1)"
+    parser.add_argument("--jobs", default="1", metavar="INT", help=text)
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and what is there")
+    text = "the first of ten parts of the grid, as for a job array"
+    parser.add_argument("--part", default="1/1", metavar="1/10", help=text)
     parser.add_argument("--dt", action="store_true", help="put date and time in front of the name")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    given = parser.parse_args(expand_shorthands(argv, shorthands := {}))
+    return parser
 
-    from rlcourse.utils import folders, mpi
-    from rlcourse.utils.run import device
 
-    runs = grid(module, vars(given), shorthands)
-    settings = runs[0].settings
-    device(settings.device)
-    for run in runs:
-        config.check_shares(run.cfg, settings.cpu)
-        folders.check_writable(run.folder)
-        if not given.overwrite:
-            folders.check_same(run.folder, run.cfg, settings)
-    mpi.launch(settings.cpu, [algo, *argv])
-
-    from rlcourse.utils.run import Run
-
-    for run in runs:
-        if given.overwrite and mpi.rank() == 0:
-            folders.clear(run.folder)
-        mpi.barrier()
-        if mpi.first(mpi.rank() == 0 and finished(run)):
-            if mpi.rank() == 0:
-                print(f"finished already: {run.folder}")
-            continue
-        with closing(Run(run.cfg, settings, run.folder)) as opened:
-            module.train(run.cfg, opened)
-    if mpi.rank() == 0:
-        report(algo, argv, runs)
+def part(runs: list[Any], text: str) -> list[Any]:
+    """Every n-th run of a grid, beginning with the i-th: its part i/n."""
+    i, n = map(int, re.fullmatch(r"(\d{1,9})/(\d{1,9})|.*", text, re.DOTALL).groups("0"))
+    if not 1 <= i <= n:
+        raise UserError(f"--part takes 1/10, 2/10 and so on to 10/10, not '{text}'")
+    return runs[i - 1 :: n]
 
 
 def expand_shorthands(argv: list[str], shorthands: dict[str, str]) -> list[str]:
@@ -202,99 +222,51 @@ def expand_shorthands(argv: list[str], shorthands: dict[str, str]) -> list[str]:
     return result
 
 
-def grid(module: ModuleType, given: dict[str, Any], shorthands: dict[str, str]) -> list[Experiment]:
-    """Every combination of the values given, checked, with the folder that is its own."""
-    from rlcourse.utils import folders, mpi
-
-    values, options = {}, {}
-    for f in fields(module.Config):
-        texts = given[f.name]
-        if texts is not None:
-            values[f.name] = [config.parse(text, f.type, f.name) for text in texts]
-            for value in values[f.name]:
-                if values[f.name].count(value) > 1:
-                    raise UserError(f"{flag(f.name)} has the value {value} twice")
-    for f in fields(Settings):
-        text = given[f.name]
-        if text is not None:
-            parse = config.parse_kwargs if f.type is dict else config.parse
-            options[f.name] = parse(text) if f.type is dict else parse(text, f.type, f.name)
-    if "env" not in values:
-        raise UserError("--env is needed, for example --env CartPole-v1")
-    if mpi.size() > 1:
-        options.setdefault("cpu", mpi.size())  # mpiexec was called by hand, or by Slurm
-    settings = Settings(**options)
-    config.check(settings)
-    stamp = mpi.first(datetime.now().strftime("%Y-%m-%d_%H-%M-%S_")) if given["dt"] else ""
-
-    named = {name: shorthands.get(name, "") for name in values}
-    swept = {name for name in values if len(values[name]) > 1}
-    runs, ids = [], {}
-    for combination in itertools.product(*values.values()):
-        cfg = module.Config(**dict(zip(values, combination, strict=True)))
-        config.check(cfg)
-        if cfg.env not in ids:
-            ids[cfg.env] = resolve(cfg.env, settings)
-        cfg = replace(cfg, env=ids[cfg.env])
-        folder = folders.name(cfg, settings, named, swept, stamp)
-        if folder in [run.folder for run in runs]:
-            raise UserError(f"two runs of the grid would share {folder}: a value is there twice")
-        runs.append(Experiment(cfg, settings, folder))
-    return runs
-
-
-def resolve(env: str, settings: Settings) -> str:
-    """The full id of an environment that can be made and that the algorithms can work with."""
-    from rlcourse.utils.envs import make
-
-    made = make(env, settings)
-    made.close()
-    module, colon, _ = env.rpartition(":")
-    return module + colon + made.spec.id
-
-
-def finished(run: Experiment) -> bool:
-    from rlcourse.utils import checkpoint, folders
-
-    if not folders.check_same(run.folder, run.cfg, run.settings):
-        return False
-    state, _ = checkpoint.load_newest(run.folder / "checkpoint.pt")
-    return state is not None and state["epoch"] == run.cfg.epochs
-
-
-def report(algo: str, argv: list[str], runs: list[Experiment]) -> None:
+def report(what: str, argv: list[str], runs: list[Any], failures: list[Any]) -> None:
     """The outcome, and what one may want to do next."""
-    from rlcourse.utils.console import number
-    from rlcourse.utils.logger import read
-    from rlcourse.utils.plot import text_curve
+    from rlcourse.utils import grid
 
     print()
-    for run in runs:
-        print(f"{run.folder}")
-        rows = read(run.folder / "progress.csv")
-        if not rows:
-            continue
-        score = f"{number(rows[-1]['AverageTestEpRet'])} ± {number(rows[-1]['StdTestEpRet'])}"
-        print(f"  deterministic policy, {run.settings.eval_episodes} episodes: return {score}")
     if len(runs) == 1:
-        returns = [r["AverageEpRet"] for r in rows if r["AverageEpRet"] is not None]
-        if len(returns) > 1:
-            print("\nreturn of the training episodes, by epoch")
-            print(
-                text_curve(
-                    returns, ascii_only=not (sys.stdout.encoding or "").lower().startswith("utf")
-                )
-            )
-    experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in runs)
-    next_ = [f"plot {' '.join(experiments)}", f"watch {shlex.quote(str(runs[-1].folder))}"]
+        show_run(runs[0])
+    else:
+        grid.show_results(runs)
+    if failures:
+        print(f"\n{len(failures)} of {len(runs)} runs failed; the same command tries them again:")
+        for failure in failures:
+            print(f"  {failure.where}: {failure.reason}")
+    finished = [run for run in runs if run not in [failure.run for failure in failures]]
+    if not finished:
+        return
+    experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in finished)
+    next_ = [f"plot {' '.join(experiments)}", f"watch {shlex.quote(str(finished[-1].folder))}"]
     epochs = {run.cfg.epochs for run in runs}
-    if len(epochs) == 1 and getattr(runs[0].cfg, "lr_end", 1) == 1 and "--dt" not in argv:
+    fixed = all(getattr(run.cfg, "lr_end", 1) == 1 for run in runs)
+    if len(epochs) == 1 and fixed and "--dt" not in argv and not failures:
         again = [word for word in argv if word != "--overwrite"]
-        longer = shlex.join(with_flag(again, "--epochs", str(2 * epochs.pop())))
-        next_.append(f"{algo} {longer}   (goes on from here)")
+        longer = shlex.join([what, *with_flag(again, "--epochs", str(2 * epochs.pop()))])
+        next_.append(f"{longer}   (goes on from here)")
     print("\nnext:")
     for command in next_:
         print(f"  {interpreter()} -m rlcourse.run {command}")
+
+
+def show_run(run: Any) -> None:
+    """What one run came to, and how it got there."""
+    from rlcourse.utils.grid import score
+    from rlcourse.utils.logger import read
+    from rlcourse.utils.plot import text_curve
+
+    print(f"{run.folder}")
+    rows = read(run.folder / "progress.csv")
+    if not rows:
+        return
+    print(f"  deterministic policy, {run.settings.eval_episodes} episodes: {score(rows[-1])}")
+    returns = [r["AverageEpRet"] for r in rows if r["AverageEpRet"] is not None]
+    if len(returns) > 1:
+        ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+        print("\nreturn of the training episodes, by epoch")
+        print(text_curve(returns, ascii_only=ascii_only))
 
 
 def interpreter() -> str:

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config
+from rlcourse.utils import config, grid
 from rlcourse.utils.config import Settings
 from rlcourse.utils.logger import read
 
@@ -305,12 +305,12 @@ def described(text):
     class Planned(BaseException):
         """Passes through what main() catches."""
 
-    def plan(module, given, shorthands, original=run.grid):
-        found.extend(original(module, given, shorthands))
+    def plan(*args, original=grid.expand):
+        found.extend(original(*args))
         raise Planned
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Planned):
-        patch.setattr(run, "grid", plan)
+        patch.setattr(grid, "expand", plan)
         command(text)
     return found
 

@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, folders, mpi, plot
-from rlcourse.utils import run as runs
+from rlcourse.utils import config, folders, grid, mpi, plot
 from rlcourse.utils.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -241,24 +240,25 @@ class Accepted(BaseException):
 
 @pytest.fixture
 def dry(monkeypatch, tmp_path):
-    """The command line, up to where work begins; the list fills with the folders of its runs."""
+    """The command line, up to where work begins; the list fills with its runs."""
 
     def accept(*args, **kwargs):
         raise Accepted
 
     def record(*args):
-        experiments = grid(*args)
-        made.extend(experiment.folder for experiment in experiments)
+        experiments = expand(*args)
+        made.extend(experiments)
         return experiments
 
-    def resolve(env, settings):  # without making it, so that it need not be installed
+    def resolve(env, settings, bounded):  # without making it, so that it need not be installed
         return env if ":" in env else gym.spec(env).id
 
-    made, grid = [], run.grid
+    made, expand = [], grid.expand
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "grid", record)
-    monkeypatch.setattr(run, "resolve", resolve)
-    monkeypatch.setattr(runs, "device", torch.device)
+    Path("experiments").symlink_to(ROOT / "experiments")
+    monkeypatch.setattr(grid, "expand", record)
+    monkeypatch.setattr(grid, "resolve", resolve)
+    monkeypatch.setattr(grid, "device", torch.device)
     for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
         monkeypatch.setattr(module, name, accept)
     return made
@@ -276,6 +276,9 @@ def commands(page):
 @every_page
 def test_every_command_line_is_accepted(page, dry, capsys):
     columns = set(re.findall(r"`(\w+)`", "".join(TEXTS.values())))
+    for code in blocks(page, "yaml"):  # a file that commands of the page name
+        name = re.match(r"# (\S+)", code)[1]
+        Path(name).write_text(code, encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for words in commands(page):
         if "rlcourse.run" in words or words[0] == "rlcourse":
@@ -293,6 +296,10 @@ def test_every_command_line_is_accepted(page, dry, capsys):
 
 def check(argv, made, columns, capsys):
     """One command of rlcourse: accepted, and a folder or column that it names is there."""
+    if argv[0].endswith("/config.yaml"):  # of a run that a command above makes
+        there = next(run_ for run_ in reversed(made) if run_.folder == Path(argv[0]).parent)
+        there.folder.mkdir(parents=True, exist_ok=True)
+        folders.write_config(there.folder, there.cfg, there.settings)
     try:
         code = run.main(argv)
     except Accepted:
@@ -303,7 +310,8 @@ def check(argv, made, columns, capsys):
     if argv and argv[0] in ("plot", "watch"):
         flags = [i for i, word in enumerate(argv) if word.startswith("--")]
         paths = argv[1 : flags[0]] if flags else argv[1:]
-        known = {parent for folder in made for parent in (folder, *folder.parents)}
+        places = [experiment.folder for experiment in made]
+        known = {parent for folder in places for parent in (folder, *folder.parents)}
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
         if "--value" in argv:

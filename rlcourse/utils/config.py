@@ -42,6 +42,9 @@ class Settings:
 # Fields of a Config that are totals over all processes, and are divided among them.
 TOTALS = ("num_envs", "minibatch", "random_steps", "memory")
 
+# Spinning Up's names for some fields.
+ALIASES = {"hid": "hidden", "act": "activation", "env_name": "env"}
+
 # Fields that may differ between two commands that name the same experiment.
 NOT_COMPARED = {"exp_name", "data_dir", "save_every", "mpi_timeout"}
 
@@ -76,6 +79,7 @@ RANGES = {
     "entropy": "[0, inf)",
     "hidden": "[1, inf)",
     "cpu": "[1, inf)",
+    "jobs": "[1, inf)",
     "threads": "[1, 1024]",
     "eval_every": "[1, inf)",
     "eval_episodes": "[1, inf)",
@@ -103,6 +107,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def field_name(text: str) -> str:
+    """The field that is meant by num-envs or hid."""
+    name = text.replace("-", "_")
+    return ALIASES.get(name, name)
+
+
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -116,7 +126,7 @@ def parse(text: str, kind: Any, name: str) -> Any:
         if kind is bool:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
         if kind is int:
-            if text == "auto" and name == "cpu":
+            if text == "auto" and name in ("cpu", "jobs"):
                 return cores()
             return _integer(text)
         if kind is float:
@@ -163,16 +173,19 @@ def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
 def check(cfg: Any) -> None:
     """Types, ranges and choices of a Config or Settings; UserError names the first fault."""
     for f in fields(cfg):
-        value, name = getattr(cfg, f.name), flag(f.name)
-        parts = value if isinstance(value, tuple) else (value,)
-        if not _is(value, f.type):
-            kind = getattr(f.type, "__name__", f.type)
-            raise UserError(f"{name} takes {kind}, not {value!r}")
-        for part in parts:
-            if f.name in RANGES and not _inside(part, RANGES[f.name]):
-                raise UserError(f"{name} {part} is out of range: it must lie in {RANGES[f.name]}")
-        if f.name in CHOICES and value not in CHOICES[f.name]:
-            raise UserError(f"{name} {value!r} is none of {', '.join(CHOICES[f.name])}")
+        check_value(f.name, f.type, getattr(cfg, f.name))
+
+
+def check_value(field_: str, kind: Any, value: Any) -> None:
+    """Type, range and choices of one field."""
+    name, parts = flag(field_), value if isinstance(value, tuple) else (value,)
+    if not _is(value, kind):
+        raise UserError(f"{name} takes {getattr(kind, '__name__', kind)}, not {value!r}")
+    for part in parts:
+        if field_ in RANGES and not _inside(part, RANGES[field_]):
+            raise UserError(f"{name} {part} is out of range: it must lie in {RANGES[field_]}")
+    if field_ in CHOICES and value not in CHOICES[field_]:
+        raise UserError(f"{name} {value!r} is none of {', '.join(CHOICES[field_])}")
 
 
 def check_shares(cfg: Any, cpu: int) -> None:
@@ -210,7 +223,10 @@ def _is(value: Any, kind: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if kind in (str, bool, dict):
+    if kind is dict:
+        names = value if isinstance(value, dict) else [None]
+        return all(isinstance(name, str) and name.isidentifier() for name in names)
+    if kind in (str, bool):
         return isinstance(value, kind)
     return isinstance(value, tuple) and all(type(part) is int for part in value)
 

@@ -57,6 +57,13 @@ def sparkline(values: list[float]) -> str:
     return "".join(bars[int((v - low) / ((high - low) or 1) * (len(bars) - 1))] for v in values)
 
 
+def columns(rows: list[tuple[str, ...]]) -> str:
+    """Rows as lines with aligned cells; what may be long goes into the last column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
 class Display:
     """Shows the rows of one run as they come."""
 

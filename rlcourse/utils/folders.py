@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
+from rlcourse.utils import yamlfile
 from rlcourse.utils.checkpoint import write
 from rlcourse.utils.config import NOT_COMPARED, Settings, UserError, flag, nearest
 
@@ -31,6 +30,7 @@ FILES = (
     "events.*",
     "curve.png",
     "watch.gif",
+    "log.txt",
     "config.yaml",
 )
 
@@ -46,31 +46,40 @@ def algo_of(cfg: Any) -> str:
 def shorthands(names: list[str]) -> dict[str, str]:
     """num_envs -> numenv and so on; the whole name where two would be alike."""
     short = {name: "".join(part[:3] for part in name.split("_")) for name in names}
-    return {n: s if list(short.values()).count(s) == 1 else n for n, s in short.items()}
+    taken = [*short.values(), *(n for n, s in short.items() if n != s)]
+    return {n: s if taken.count(s) == 1 else n for n, s in short.items()}
 
 
 def text(value: Any) -> str:
-    """A value as part of a folder's name."""
-    value = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return re.sub(r"[^\w.+=-]|^[.]+", "-", value)
+    """A value as part of a folder's name; different values of a field have different texts."""
+    if isinstance(value, tuple):
+        value = "-".join(map(str, value))
+    return re.sub(r"[^\w.+=-]|^[.]+", "-", str(value))
+
+
+def env_text(env: str) -> str:
+    """An environment's id as part of a folder's name: module:space/Id-v0 as module=space+Id-v0."""
+    return text(env.replace("/", "+").replace(":", "="))
 
 
 def name(
     cfg: Any, settings: Settings, given: dict[str, str], swept: set[str], stamp: str = ""
 ) -> Path:
-    """The folder of a run.
+    """The folder of a run; those of a grid differ in it where their configurations do.
 
-    `given` are the fields on the command line and their shorthands ('' for the usual one), `swept`
-    those with several values; `stamp` goes in front of the experiment's name.
+    `given` are the fields that were set and their shorthands ('' for the usual one), `swept` those
+    with several values ("algo" too); `stamp` goes in front of the experiment's name.
     """
     usual = shorthands([f.name for f in fields(cfg)])
     named = [n for n in given if n in usual and n not in ("seed", "epochs", "env")]
-    experiment = f"{algo_of(cfg)}_{text(cfg.env)}"
+    experiment = f"{algo_of(cfg)}_{env_text(cfg.env)}"
     if settings.exp_name:
         experiment = text(settings.exp_name)
         named = [n for n in named if n in swept]
+        if "algo" in swept:
+            experiment += f"_{algo_of(cfg)}"
         if "env" in swept:
-            experiment += f"_{text(cfg.env)}"
+            experiment += f"_{env_text(cfg.env)}"
     if "epochs" in swept:
         named.append("epochs")
     for n in named:
@@ -103,8 +112,7 @@ def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
         "versions": _versions(),
     }
     data = describe(cfg, settings) | {"about": about}
-    content = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    write(folder / "config.yaml", content.encode(errors="surrogateescape"))
+    write(folder / "config.yaml", yamlfile.dump(data).encode())
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -112,10 +120,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     path = folder / "config.yaml"
     if not path.exists():
         return None
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as e:
-        raise UserError(f"{path} cannot be read: {' '.join(str(e).split())}") from e
+    data = yamlfile.load(path)
     if not isinstance(data, dict) or "algo" not in data:
         raise UserError(f"{path} is not the configuration of a run: it names no algo")
     return data
@@ -214,6 +219,20 @@ def take(folder: Path) -> IO[str]:
     for left in [*folder.glob(".*.tmp"), *folder.glob("replay/.*.tmp")]:
         left.unlink()  # a process was killed while it wrote them
     return file
+
+
+def owner(folder: Path) -> str:
+    """The process that is using the folder, or ''; nothing is created."""
+    try:
+        file = open(folder / "run.lock")
+    except OSError:
+        return ""
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+    return ""
 
 
 def runs_under(path: Path) -> list[Path]:

@@ -111,14 +111,29 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
 
 def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
     """The first `most` rows of a progress.csv; a row cut short at the end is left out."""
-    if not path.exists():
-        return []
-    whole, _, _ = path.read_text().rpartition("\n")
-    rows = [
-        {column: None if text == "" else _number(text) for column, text in row.items()}
+    return read_text(path.read_text())[:most] if path.exists() else []
+
+
+def read_text(text: str) -> list[dict[str, Any]]:
+    whole, _, _ = text.rpartition("\n")
+    return [
+        {column: None if cell == "" else _number(cell) for column, cell in row.items()}
         for row in csv.DictReader(io.StringIO(whole))
     ]
-    return rows if most is None else rows[:most]
+
+
+def newest(path: Path) -> dict[str, Any]:
+    """The last whole row of a progress.csv, quickly however long it is; {} if there is none."""
+    try:
+        with open(path, "rb") as file:
+            header = file.readline().decode().strip()
+            start, end = file.tell(), file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - 2**14))
+            whole = file.read().decode().split("\n")[:-1]
+    except FileNotFoundError:
+        return {}
+    found = read_text(f"{header}\n{whole[-1]}\n") if whole else []
+    return found[0] if found else {}
 
 
 def _number(text: str) -> float | int:

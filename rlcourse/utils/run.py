@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,7 @@ class Run:
         self.show = show and mpi.rank() == 0
         self.device = device(settings.device)
         self.rows: list[dict[str, Any]] = []
-        self.logger = self.display = self.lock = None
-        self.handlers: dict[int, Any] = {}
+        self.logger = self.display = self.lock = self.signals = None
         torch.set_num_threads(settings.threads)
         mpi.timeout = settings.mpi_timeout
         own = np.random.SeedSequence(cfg.seed, spawn_key=(DRAWS, mpi.rank()))
@@ -73,7 +72,7 @@ class Run:
         """The epochs still to be done, numbered from 0; afterwards everything is saved."""
         self.agent, self.envs, self.memory = agent, envs, memory
         self.policy = policy.Policy(agent, envs.spaces, self.settings.device)
-        self.stop, self.best, self.seconds = 0, -np.inf, 0.0
+        self.best, self.seconds = -np.inf, 0.0
         start, notes = self._open() if self.folder else (0, [])
         if start == self.cfg.epochs:
             self.close()
@@ -86,7 +85,7 @@ class Run:
         if self.show:
             print(*notes, sep="\n", end="\n" * bool(notes))
             self.display = Display(self._title(start), self.cfg.epochs, start)
-        self.handlers = self._catch_signals()
+        self.signals = Signals() if self.folder else None
         try:
             for epoch in range(start, self.cfg.epochs):
                 self.tick = time.monotonic()
@@ -97,10 +96,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of terminal, files and signals; a second call does nothing."""
-        for number_, handler in self.handlers.items():
-            signal.signal(number_, handler)
-        self.handlers = {}
-        for held in (self.logger, self.display, self.lock):
+        for held in (self.signals, self.logger, self.display, self.lock):
             if held:
                 held.close()
 
@@ -125,7 +121,8 @@ class Run:
             self.best = row["AverageTestEpRet"]
             self._save_policy("best.pt", row)
         due = last or time.monotonic() - self.saved >= self.settings.save_every
-        stop, due = mpi.highest([self.stop, due and mpi.rank() == 0])  # all processes do the same
+        asked = self.signals.number if self.signals else 0
+        stop, due = mpi.highest([asked, due and mpi.rank() == 0])  # all processes do the same
         if self.folder and (due or stop):
             self._save(row)
         if self.display:
@@ -227,21 +224,6 @@ class Run:
             log = {n: row[n] for n in ("Epoch", "TotalEnvInteracts", "AverageTestEpRet")}
             policy.save(self.folder / name, self.policy, self.cfg, self.settings, log=log)
 
-    # ---- signals
-
-    def _catch_signals(self) -> dict[int, Any]:
-        """The first SIGINT or SIGTERM ends the run after the epoch, a second one at once."""
-        if not self.folder or threading.current_thread() is not threading.main_thread():
-            return {}
-
-        def handler(number_: int, frame: Any) -> None:
-            if self.stop:
-                print("\x1b[?25h" * sys.stdout.isatty(), end="", flush=True)  # shows the cursor
-                os._exit(128 + number_)
-            self.stop = number_
-
-        return {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
-
     def _leave(self, number_: int) -> None:
         if mpi.rank() == 0:
             print(f"stopped by {signal.Signals(number_).name}, saved: the same command continues")
@@ -253,6 +235,34 @@ class Run:
             what += f", {mpi.size()} processes"
         where = f"  ->  {self.folder}" if self.folder else ""
         return what + where + (f"  (continuing after epoch {start})" if start else "")
+
+
+class Signals:
+    """SIGINT and SIGTERM while it is open: `number` is the first, another one ends all at once.
+
+    Within a second it is the same one: both a terminal and a parent may have passed it on.
+    """
+
+    def __init__(self, at_once: Callable[[], None] = lambda: None):
+        self.number, self.caught, self.at_once = 0, 0.0, at_once
+        self.before = {}
+        if threading.current_thread() is threading.main_thread():
+            both = (signal.SIGINT, signal.SIGTERM)
+            self.before = {n: signal.signal(n, self._handle) for n in both}
+
+    def _handle(self, number_: int, frame: Any) -> None:
+        if not self.number:
+            self.number, self.caught = number_, time.monotonic()
+        elif time.monotonic() - self.caught > 1:
+            self.at_once()
+            print("\x1b[?25h" * sys.stdout.isatty(), end="", flush=True)  # shows the cursor
+            os._exit(128 + number_)
+
+    def close(self) -> None:
+        """Put the handlers back that were there; a second call does nothing."""
+        for number_, handler in self.before.items():
+            signal.signal(number_, handler)
+        self.before = {}
 
 
 def device(name: str) -> torch.device:
