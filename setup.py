@@ -27,6 +27,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=["rlcourse", "rlcourse.*"]),
+    package_data={"rlcourse": ["tuned.yaml"]},
     package_dir={"": "."},  # so that an editable install is a plain path, which editors understand
     python_requires=">=3.11",
     # The ranges that can work. The versions the tests run with are in constraints.txt.

@@ -157,6 +157,8 @@ def train(what: str, argv: list[str]) -> int:
 
     if what in ALGOS:
         grids = [grid.Grid(modules)]
+    for each in grids:
+        each.tuned = given["tuned"]
     for cls in (*(module.Config for module in modules), Settings):
         for f in fields(cls):
             if (texts := given[f.name]) is not None:
@@ -165,6 +167,7 @@ def train(what: str, argv: list[str]) -> int:
                     each.put(f.name, texts, shorthands.get(f.name, ""))
     runs = part(grid.expand(grids, given["dt"]), given["part"])
     if given["dry_run"]:
+        show_tuned(runs, given["tuned"])
         if mpi.rank() == 0:
             grid.show_states(runs, given["overwrite"])
         return 0
@@ -174,6 +177,7 @@ def train(what: str, argv: list[str]) -> int:
     jobs = config.parse(given["jobs"], int, "jobs")
     grid.check(runs, jobs, given["overwrite"])
     mpi.launch(runs[0].settings.cpu, [what, *argv])
+    show_tuned(runs, given["tuned"])
     failures = grid.train(runs, jobs, given["overwrite"])
     if mpi.rank() == 0:
         report(what, argv, runs, failures)
@@ -196,10 +200,21 @@ def train_parser(what: str, modules: list[Any]) -> Parser:
     parser.add_argument("--dry-run", action="store_true", help="list the runs and what is there")
     text = "the first of ten parts of the grid, as for a job array"
     parser.add_argument("--part", default="1/1", metavar="1/10", help=text)
+    text = "start from the settings of rlcourse/tuned.yaml in place of the defaults"
+    parser.add_argument("--tuned", action="store_true", help=text)
     parser.add_argument("--dt", action="store_true", help="put date and time in front of the name")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def show_tuned(runs: list[Any], on: bool) -> None:
+    """What --tuned changes, for each algorithm and environment of a grid."""
+    from rlcourse.utils import folders, mpi, tuned
+
+    if on and mpi.rank() == 0:
+        for algo, env in dict.fromkeys((folders.algo_of(run.cfg), run.cfg.env) for run in runs):
+            print(tuned.describe(algo, env))
 
 
 def part(runs: list[Any], text: str) -> list[Any]:

@@ -68,11 +68,12 @@ def name(
     """The folder of a run; those of a grid differ in it where their configurations do.
 
     `given` are the fields that were set and their shorthands ('' for the usual one), `swept` those
-    with several values ("algo" too); `stamp` goes in front of the experiment's name.
+    with several values ("algo" too; "tuned" for a grid that is); `stamp` goes in front of the
+    experiment's name.
     """
     usual = shorthands([f.name for f in fields(cfg)])
     named = [n for n in given if n in usual and n not in ("seed", "epochs", "env")]
-    experiment = f"{algo_of(cfg)}_{env_text(cfg.env)}"
+    experiment = f"{algo_of(cfg)}_{env_text(cfg.env)}" + "_tuned" * ("tuned" in swept)
     if settings.exp_name:
         experiment = text(settings.exp_name)
         named = [n for n in named if n in swept]

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from rlcourse import ALGOS
-from rlcourse.utils import checkpoint, config, folders, mpi, yamlfile
+from rlcourse.utils import checkpoint, config, folders, mpi, tuned, yamlfile
 from rlcourse.utils.config import Settings, UserError, flag, nearest
 from rlcourse.utils.console import clock, columns, number
 from rlcourse.utils.envs import make
@@ -61,6 +61,7 @@ class Grid:
         self.options: dict[str, Any] = {}
         self.named: dict[str, str] = {}  # fields that are part of names; shorthand, '': the usual
         self.always: set[str] = set()  # those which are that beside an exp_name, too
+        self.tuned = False  # whether the defaults are those of tuned.yaml
         self.foreign: list[str] = []  # environments whose modules only a file names
 
     def put(self, name: str, texts: Any, short: str = "", named: bool = True) -> None:
@@ -100,7 +101,9 @@ class Grid:
         for module in self.modules:
             order = [f.name for f in fields(module.Config) if f.name in self.values]
             for combination in itertools.product(*(self.values[name] for name in order)):
-                yield module.Config(**dict(zip(order, combination, strict=True)))
+                given = dict(zip(order, combination, strict=True))
+                usual = tuned.values(short_name(module), given["env"]) if self.tuned else {}
+                yield module.Config(**usual | given)
 
     def experiments(self, stamp: str) -> Iterator[Experiment]:
         """The runs in order, each checked and with a folder of its own."""
@@ -114,6 +117,7 @@ class Grid:
         device(settings.device)
         swept = {name for name in self.values if len(self.values[name]) > 1} | self.always
         swept |= {"algo"} if len(self.modules) > 1 else set()
+        swept |= {"tuned"} if self.tuned else set()
         ids: dict[tuple[str, type], str] = {}
         for cfg in self.configs():
             config.check(cfg)
