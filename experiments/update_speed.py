@@ -24,6 +24,7 @@ from stable_baselines3.common.logger import Logger
 
 from rlcourse.utils.config import Settings
 from rlcourse.utils.envs import Envs
+from rlcourse.utils.replay import Replay
 
 TURNS = 7
 STEPS = {"ppo": 320, "ddpg": 100, "td3": 100, "sac": 60}  # gradient steps of a turn
@@ -92,8 +93,6 @@ def theirs_on(algo: str, env: str) -> Callable[[], object]:
 
 
 def ours_off(algo: str, env: str) -> Callable[[], object]:
-    from rlcourse.utils.replay import Replay
-
     module = import_module(f"rlcourse.algos.{algo}")
     cfg = module.Config(env=env, hidden=(WIDTH, WIDTH), minibatch=WIDTH, memory=10_000)
     envs = Envs(cfg, Settings())

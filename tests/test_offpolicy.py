@@ -29,7 +29,7 @@ from torch.distributions.transforms import TanhTransform
 
 from rlcourse import ddpg, run, sac, td3
 from rlcourse.utils import checkpoint, replay
-from rlcourse.utils.config import Settings, UserError
+from rlcourse.utils.config import Settings, UserError, check_shares
 from rlcourse.utils.distributions import Normal
 from rlcourse.utils.envs import Envs
 from rlcourse.utils.nets import Twins
@@ -320,6 +320,31 @@ def test_each_step_of_an_update_touches_one_network_and_targets_never_get_gradie
         assert net.theta.grad.any() == (not name.endswith("_targ"))
 
 
+@each
+def test_what_is_logged_of_an_update_is_what_its_losses_saw(algo):
+    agent, cfg = new_agent(algo, **({"delay": 1} if algo is td3 else {}))
+    with torch.no_grad():
+        agent.pi.net[-1].weight.mul_(30)
+    b = random_batch(algo, 256)
+    torch.manual_seed(1)
+    if algo is sac:
+        _, val, y = sac.loss_q(agent.q, agent.q_targ, agent.pi, cfg.alpha, b, cfg.gamma)
+    else:
+        _, val, y = critic_loss(algo, agent, b, cfg.gamma)
+    act = policy_loss(algo, agent, b)[1]
+    torch.manual_seed(1)
+    info = {
+        k: float(torch.as_tensor(v).detach().float().mean())
+        for k, v in agent.update(b, cfg).items()
+    }
+    assert info["QVals"] == pytest.approx(float(val.mean()))
+    assert info["Target"] == pytest.approx(float(y.mean()))
+    assert info["TDError"] == pytest.approx(float((val - y).abs().mean()))
+    saturated = float((act.abs() > 0.99).float().mean())
+    assert 0.05 < saturated < 0.95
+    assert info["Saturated"] == pytest.approx(saturated, abs=0.05)
+
+
 # ---------------------------------------------------------------------------- noise, Eq. 5 and 6
 
 
@@ -349,6 +374,40 @@ def test_smoothing_noise_is_cut_and_then_the_action():
         act = td3.smooth(constant(centre), obs, 10.0, 0.5)
         assert float(act.amin()) == pytest.approx(low, abs=1e-6)
         assert float(act.amax()) == pytest.approx(high, abs=1e-6)
+
+
+@noisy
+def test_each_dimension_of_an_action_has_noise_of_its_own(algo):
+    still, obs = (lambda obs: torch.zeros(len(obs), 2)), torch.zeros(20_000, 3)
+    acts = [algo.explore(still, obs, 0.1)]
+    acts += [td3.smooth(still, obs, 0.1, 0.5)] if algo is td3 else []
+    for act in acts:
+        assert abs(float(torch.corrcoef(act.T)[0, 1])) < 0.03
+
+
+def test_an_update_smooths_with_its_deviation_and_its_cut(monkeypatch):
+    (agent, cfg), seen = new_agent(td3, smooth=0.3, smooth_clip=0.7), []
+    watched = lambda pi, obs, sigma, c: seen.append((sigma, c)) or pi(obs)  # noqa: E731
+    monkeypatch.setattr(td3, "smooth", watched)
+    agent.update(random_batch(td3), cfg)
+    assert seen == [(0.3, 0.7)]
+
+
+@noisy
+def test_a_policy_without_noise_is_squashed_by_tanh(algo):
+    pi, obs = new_agent(algo)[0].pi, 100 * torch.randn(32, OBS_DIM)
+    torch.testing.assert_close(pi(obs), pi.net(obs).tanh())
+
+
+@pytest.mark.parametrize("out, log_std", [(50.0, 2.0), (-50.0, -10.0), (-7.0, -7.0)])
+def test_the_deviation_of_sac_is_cut_where_it_says(out, log_std, monkeypatch):
+    seen, pi = [], new_agent(sac)[0].pi
+    with torch.no_grad():
+        pi.net[-1].weight.zero_()
+        pi.net[-1].bias.fill_(out)
+    monkeypatch.setattr(sac, "squashed_logp", lambda g, u: seen.append(g.log_std) or u.sum(-1))
+    pi(torch.randn(4, OBS_DIM))
+    assert (seen[0] == log_std).all()
 
 
 def test_the_delay_counts_the_gradient_steps_of_the_whole_run_also_after_loading():
@@ -441,7 +500,7 @@ def test_alpha_falls_where_the_entropy_is_above_its_target_and_rises_below():
     torch.manual_seed(7)
     entropy = float(first.update(b, cfg)["Entropy"].mean())
     for gap in (-1.0, -0.01, 0.01, 1.0):
-        again = copy_of(agent, replace(cfg, target=(entropy + gap) / ACT_DIM))
+        again = copy_of(agent, replace(cfg, target_entropy=(entropy + gap) / ACT_DIM))
         torch.manual_seed(7)
         again.update(b, cfg)
         change = float(again.log_alpha().detach()) - math.log(0.5)
@@ -519,8 +578,8 @@ def test_discrete_actions_are_drawn_as_probable_as_they_are_and_judged_by_the_mo
 
 def test_the_entropy_to_keep_is_a_share_of_the_greatest_that_discrete_actions_can_have():
     for n, share in ((2, 0.5), (4, 0.9)):
-        pi = new_agent(sac, Discrete(n), target_discrete=share)[0].pi
-        assert pi.target == pytest.approx(share * math.log(n))
+        pi = new_agent(sac, Discrete(n), target_share=share)[0].pi
+        assert pi.H == pytest.approx(share * math.log(n))
         pi.theta.zero_()
         entropy = -float(pi(torch.randn(5, OBS_DIM))[1].mean().detach())
         assert entropy == pytest.approx(math.log(n))
@@ -650,6 +709,28 @@ def test_other_actions_are_refused_in_one_line_that_names_ppo(algo, env, capsys)
     assert list(Path().iterdir()) == []
 
 
+@each
+def test_training_takes_utd_updates_for_each_step_after_the_warm_up(algo, monkeypatch):
+    seen = []
+    monkeypatch.setattr(algo.Agent, "update", lambda self, b, cfg: seen.append(b) or {})
+    cfg = algo.Config(
+        *("Steps-v0", 0, 1, 2, 30),
+        **dict(utd=1.5, random_steps=20, memory=1000, minibatch=4, hidden=(8,)),
+    )
+    algo.train(cfg, Run(cfg, Settings(eval_episodes=1), show=False))
+    assert len(seen) == 3 * (30 - 9)  # the tenth step of both environments completes the 20
+    assert len({tuple(b.rew.tolist()) for b in seen}) > 55  # each is a minibatch of its own
+
+
+@pytest.mark.parametrize("n, utd", [(12, 0.35), (3, 1 / 3), (6, 0.333333), (100, 0.07), (7, 0.1)])
+def test_the_updates_to_data_that_are_suggested_are_taken(n, utd):
+    cfg = sac.Config("none", num_envs=n, utd=utd)
+    try:
+        check_shares(cfg, 1)
+    except UserError as e:
+        check_shares(replace(cfg, utd=float(str(e).rpartition("try ")[2])), 1)
+
+
 # ---------------------------------------------------------------------------- memory
 
 
@@ -720,7 +801,7 @@ def test_as_many_minibatches_are_drawn_as_asked_for_and_all_differ():
 
 def test_a_memory_larger_than_what_is_free_is_refused_before_anything_is_allocated(monkeypatch):
     bytes_of_row = 4 * (3 + 2 + 1 + 3 + 1)
-    monkeypatch.setattr(replay, "available", lambda: 100 * bytes_of_row)
+    monkeypatch.setattr(replay, "available", lambda device: 100 * bytes_of_row)
     assert len(new_memory(100).rows) == 100
     monkeypatch.setattr(torch, "empty", lambda *_, **__: pytest.fail("it was allocated"))
     with pytest.raises(UserError, match="--memory needs .* GiB are free"):
@@ -744,6 +825,11 @@ def test_what_is_free_is_the_least_of_the_machine_and_of_the_control_groups(monk
     files["/sys/fs/cgroup/memory/c/memory.limit_in_bytes"] = "2000"
     files["/sys/fs/cgroup/memory/c/memory.usage_in_bytes"] = "300"
     assert replay.available() == 1700
+    files["/sys/fs/cgroup/memory/c/memory.stat"] = "total_cache 999\ntotal_inactive_file 50"
+    assert replay.available() == 1750
+    files["/sys/fs/cgroup/memory/memory.limit_in_bytes"] = "1500"  # of the group around it
+    files["/sys/fs/cgroup/memory/memory.usage_in_bytes"] = "900"
+    assert replay.available() == 600
 
 
 def resident():
@@ -844,24 +930,29 @@ def test_a_run_that_was_killed_continues_bit_for_bit(algo):
 
 
 @parallel
-def test_two_processes_keep_equal_networks_and_remember_other_steps():
-    code, out, _ = job("""
-        from rlcourse import sac
-        cfg = sac.Config("Pendulum-v1", 5, 2, 4, 60, random_steps=100, minibatch=32, memory=400,
-                         hidden=(16,))
+@each
+def test_two_processes_keep_equal_networks_and_remember_other_steps(algo):
+    code, out, _ = job(
+        """
+        from rlcourse import ALGO as algo
+        cfg = algo.Config("Pendulum-v1", 5, 2, 4, 60, random_steps=100, minibatch=32, memory=400,
+                          hidden=(16,))
         run = Run(cfg, Settings(cpu=2, eval_every=2, eval_episodes=2), "run", show=False)
-        agent = sac.train(cfg, run)
+        agent = algo.train(cfg, run)
         state = [*agent.state_dict().values()]
         state += [m for opt in run._optimizers().values() for m in opt.moments]
-        tell("sac", {
+        tell("told", {
+            "steps": float(run._optimizers()["opt_q"].steps),
             "state": hashlib.sha256(b"".join(x.numpy().tobytes() for x in state)).hexdigest(),
             "memory": run.memory.rows.sum(0).tolist(), "size": len(run.memory.rows),
             "numbers": list(run.envs.number),
             "losses": [row.get("LossQ") for row in run.rows],
             "files": len(list(run.folder.glob(f"replay/{rank}_*.pt")))})
-    """)
+    """.replace("ALGO", algo.__name__.split(".")[-1])
+    )
     assert code == 0, out
-    mine, other = told("sac")
+    mine, other = told("told")
+    assert mine["steps"] == other["steps"] == 4 * (120 - 24)  # utd counts the steps of both
     assert mine["state"] == other["state"] and mine["losses"] == other["losses"]
     assert mine["losses"][1] is not None
     assert mine["memory"] != other["memory"] and mine["size"] == other["size"] == 200

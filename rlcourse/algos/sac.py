@@ -9,6 +9,8 @@ The derivation is docs/algorithms/sac.md, whose equations these are:
     Eq. 5   L(α) = −α E[log π(ã|s) + H]                                 H: entropy to keep
     Eq. 6   log π(a|s) = log N(u; μ, σ) − Σ log(1 − tanh² u)            a = tanh u
 
+With Discrete actions ã is E[a] and log π(ã|s) its mean: the expectations are exact.
+
 Logged, beside returns and times; what is healthy is on the same page:
 
     LossQ, LossPi   Eq. 2, and Eq. 3 negated
@@ -55,8 +57,8 @@ class Config:
     lr: float = 1e-3                       # learning rate of π and Q
     alpha: float = 1.0                     # α of Eq. 1, temperature at the start
     lr_alpha: float = 1e-3                 # learning rate of α; 0 keeps it fixed
-    target: float = -1.0                   # H of Eq. 5 for each dimension of a Box action
-    target_discrete: float = 0.5           # H of Eq. 5 in shares of log n, for n Discrete actions
+    target_entropy: float = -1.0           # H of Eq. 5 for each dimension of a Box of actions
+    target_share: float = 0.5              # H of Eq. 5 in shares of log n, for n Discrete actions
     minibatch: int = 256                   # transitions behind one gradient
     memory: int = 1_000_000                # transitions kept
     hidden: tuple[int, ...] = (256, 256)   # sizes of the hidden layers
@@ -83,12 +85,12 @@ class Squashed(nn.Module):
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
         self.net = mlp([obs_dim, *cfg.hidden, 2 * act_dim], cfg.activation)
-        self.target = cfg.target * act_dim
+        self.H = cfg.target_entropy * act_dim
 
     def forward(self, obs):
         """A differentiable sample a, and log π(a|s)."""
         mu, log_std = self.net(obs).chunk(2, dim=-1)
-        gaussian = Normal(mu, log_std.clamp(-20, 2))
+        gaussian = Normal(mu, log_std.clamp(-10, 2))
         u = gaussian.rsample()
         return u.tanh(), squashed_logp(gaussian, u)
 
@@ -105,7 +107,7 @@ class Softmax(nn.Module):
     def __init__(self, obs_dim, act_dim, cfg):
         super().__init__()
         self.net = mlp([obs_dim, *cfg.hidden, act_dim], cfg.activation)
-        self.target = cfg.target_discrete * ln(act_dim)
+        self.H = cfg.target_share * ln(act_dim)
 
     def forward(self, obs):
         """E[a], which is the probability of each action, and E[log π(a|s)]; no sample is needed."""
@@ -164,8 +166,8 @@ def track(targ, net, rho):
     targ.theta.lerp_(net.theta, 1 - rho)                                         # Eq. 4
 
 
-def loss_alpha(log_alpha, logp, target):
-    return -(log_alpha.exp() * (logp + target)).mean()                           # Eq. 5
+def loss_alpha(log_alpha, logp, H):
+    return -(log_alpha.exp() * (logp + H)).mean()                                # Eq. 5
 
 
 def squashed_logp(gaussian, u):
@@ -193,7 +195,7 @@ class Agent(nn.Module):
         self.opt_alpha = Adam(self.log_alpha, cfg.lr_alpha)
 
     def act(self, obs):
-        """What evaluation plays: the action of the mean."""
+        """What evaluation plays: the action of the mean, or the likeliest one."""
         return self.pi.mode(obs)
 
     def update(self, b, cfg):
@@ -204,7 +206,7 @@ class Agent(nn.Module):
 
         lpi, act, logp = loss_pi(self.q, self.pi, alpha, b)
         descend(self.opt_pi, lpi)
-        descend(self.opt_alpha, loss_alpha(self.log_alpha(), logp, self.pi.target))
+        descend(self.opt_alpha, loss_alpha(self.log_alpha(), logp, self.pi.H))
         track(self.q_targ, self.q, cfg.rho)
         return info | dict(LossPi=lpi, Saturated=act.abs() > 0.99, Alpha=alpha, Entropy=-logp)
 

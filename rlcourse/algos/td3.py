@@ -160,7 +160,7 @@ class Agent(nn.Module):
         norm = descend(self.opt_q, lq)
         info = dict(LossQ=lq, QVals=val, Target=y, TDError=(val - y).abs(), GradNorm=norm)
         self.steps += 1
-        if self.steps % cfg.delay:
+        if self.steps % cfg.delay:  # π and the copies wait
             return info
 
         lpi, act = loss_pi(self.q, self.pi, b)

@@ -61,8 +61,8 @@ RANGES = {
     "delay": "[1, inf)",
     "lr_alpha": "[0, inf)",
     "alpha": "(0, inf)",
-    "target": "(-inf, inf)",
-    "target_discrete": "[0, 1]",
+    "target_entropy": "(-inf, inf)",
+    "target_share": "[0, 1)",
     "epochs": "[1, inf)",
     "num_envs": "[1, inf)",
     "horizon": "[1, inf)",
@@ -195,13 +195,18 @@ def check_shares(cfg: Any, cpu: int) -> None:
         if total % cpu:
             near = max(1, round(total / cpu)) * cpu
             raise UserError(f"{flag(name)} {total} does not divide among --cpu {cpu}: try {near}")
+    if getattr(cfg, "memory", cfg.num_envs) < cfg.num_envs:
+        raise UserError(
+            f"--memory {cfg.memory} cannot hold one step of all --num-envs {cfg.num_envs}: "
+            "make it larger"
+        )
     if getattr(cfg, "memory", 0) < getattr(cfg, "random_steps", 0):
         raise UserError(
             f"--memory {cfg.memory} cannot hold the --random-steps {cfg.random_steps}, "
             "after which learning begins: make it larger"
         )
     updates = cfg.num_envs * getattr(cfg, "utd", 1)
-    if updates < 1 or updates != int(updates):
+    if round(updates) < 1 or not math.isclose(updates, round(updates), rel_tol=1e-5):
         near = max(1, round(updates)) / cfg.num_envs
         raise UserError(
             f"--utd {cfg.utd} makes {updates:g} updates for one step of all --num-envs "

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from shutil import get_terminal_size, which
 from typing import Any, NoReturn
@@ -41,6 +42,12 @@ def rank() -> int:
 
 def size() -> int:
     return _comm.size if _comm else 1
+
+
+@cache
+def neighbours() -> int:
+    """How many of the processes share this machine's memory, this one included."""
+    return _comm.Split_type(MPI.COMM_TYPE_SHARED).size if _comm else 1
 
 
 # ---- starting

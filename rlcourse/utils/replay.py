@@ -3,7 +3,8 @@
 Saving adds a file with the transitions since the last save; a checkpoint names the files it needs.
 """
 
-import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Replay:
     def __init__(self, size: int, envs: Envs):
         act_dim = width(envs.act_space, Box, Discrete)
         self.widths = [envs.obs_dim, act_dim, 1, envs.obs_dim, 1]  # obs, act, rew, next_obs, term
-        check_memory(4 * size * sum(self.widths))
+        check_memory(4 * size * sum(self.widths) * mpi.neighbours(), envs.device)
         self.rows = torch.empty(size, sum(self.widths), device=envs.device)  # touched when filled
         self.added = 0  # transitions ever
         self.segments: list[list[int]] = []  # [first, end) of those that are in a file each
@@ -89,9 +90,9 @@ def name(segment: list[int]) -> str:
     return f"{mpi.rank()}_{segment[0]}_{segment[1]}.pt"
 
 
-def check_memory(needed: int) -> None:
-    """UserError if the machine, or this process's control group, has not that many bytes."""
-    free = available()
+def check_memory(needed: int, device: str) -> None:
+    """UserError if the device, or this process's control group, has not that many bytes."""
+    free = available(device)
     if needed > free:
         raise UserError(
             f"--memory needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free: "
@@ -99,22 +100,32 @@ def check_memory(needed: int) -> None:
         )
 
 
-def available() -> int:
-    """Bytes that can still be allocated: of the machine, and of the process's control group."""
-    free = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+def available(device: str = "cpu") -> int:
+    """Bytes that can still be allocated: of a GPU, or of the machine and its control groups."""
+    if device != "cpu":
+        return torch.cuda.mem_get_info(device)[0]
+    free = [sys.maxsize]  # a system without these files says nothing
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             free = [int(line.split()[1]) * 1024]
     names = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for line in _read("/proc/self/cgroup").splitlines():  # number:controllers:/path
         _, controllers, path = line.split(":", 2)
-        group = Path("/sys/fs/cgroup", controllers, path.lstrip("/"))
-        for folder in (group, group.parent):
+        innermost = Path("/sys/fs/cgroup", controllers, path.lstrip("/"))
+        for group in (innermost, *innermost.parents):  # each of them has a limit
             for names_of_version in names:
-                limit, used = (_read(folder / name) for name in names_of_version)
+                limit, used = (_read(group / name) for name in names_of_version)
                 if limit.isdigit() and used.isdigit():
-                    free.append(int(limit) - int(used))
+                    free.append(int(limit) - int(used) + _cached(group))
     return min(free)
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that the kernel would give up; the use of a control group counts them."""
+    found = re.search(
+        r"^(?:total_)?inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE
+    )
+    return int(found[1]) if found else 0
 
 
 def _read(path: Path | str) -> str:
