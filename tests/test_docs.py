@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 import shlex
 from dataclasses import fields
@@ -250,7 +251,7 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "grid", record)
     monkeypatch.setattr(run, "resolve", resolve)
     monkeypatch.setattr(runs, "device", torch.device)
-    for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
+    for module, name in ((mpi, "launch"), (plot, "curves"), (folders, "runs_under")):
         monkeypatch.setattr(module, name, accept)
     return made
 
@@ -298,7 +299,10 @@ def check(argv, made, columns, capsys):
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
         if "--value" in argv:
-            assert set(argv[argv.index("--value") + 1 :]) <= columns, argv
+            named = itertools.takewhile(
+                lambda word: not word.startswith("--"), argv[argv.index("--value") + 1 :]
+            )
+            assert set(named) <= columns, argv
 
 
 def test_a_command_line_with_a_wrong_flag_would_be_noticed(dry, capsys):

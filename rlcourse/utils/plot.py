@@ -40,7 +40,7 @@ BANDS = {
     "none": "",
 }
 RESAMPLES = 1000  # of the seeds, for a bootstrap interval
-MOST = 1000  # points on a common axis that no run has of its own
+MOST = 500  # points on a common axis that no run has of its own
 FEW = 5  # experiments; a figure of more shows their bold lines alone
 KINDS = (".png", ".svg", ".pdf", ".csv")
 # Okabe and Ito's colours, told apart with any colour vision; without yellow, too pale on white.
@@ -282,8 +282,10 @@ def plot(
         curve
         for name, runs in groups.items()
         for column in (values if value or crowded else [RETURN, TEST])
-        if len((curve := _curve(labels[name], runs, column, how)).x)
+        if (curve := _curve(labels[name], runs, column, how)).seeds
     ]
+    if not any(len(curve.x) for curve in found):
+        raise UserError(f"the seeds have no {xaxis} in common yet; wait, or take --count")
     try:
         if numbers:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -426,13 +428,14 @@ def _figure(
     figure = make(figsize=(width, height), layout="constrained")
     lines: dict[str, Any] = {}
     for i, (env, column) in enumerate(panels, 1):
-        title = textwrap.fill(env, int(9 * (width / cols - 0.7)))
+        title = textwrap.fill(env.rpartition(":")[2], int(9 * (width / cols - 0.7)))
         axes = _axes(figure.add_subplot(rows, cols, i), title, column, how.xaxis)
         for curve in (curve for curve in found if curve.env == env):
             k = order.index(curve.label)
             look = {"color": COLOURS[k % 7], "ls": DASHES[k // 7 % 4]}
             if curve.column == column:
-                lines[entries[curve.label]] = _lines(axes, curve, look, crowded)
+                thin = how.band != "none" and not crowded
+                lines[entries[curve.label]] = _lines(axes, curve, look, thin)
             elif curve.column not in values:
                 every = 1 + len(curve.x) // 25
                 axes.plot(curve.x, curve.middle, color=look["color"], markevery=every, **TESTED)
@@ -460,11 +463,12 @@ def _axes(axes: Any, title: str, column: str, xaxis: str) -> Any:
     return axes
 
 
-def _lines(axes: Any, curve: Curve, look: dict[str, Any], crowded: bool) -> Any:
-    """Thin lines of the seeds, their band and their middle; returns the line of the middle."""
-    if not np.isnan(curve.low).all():
-        for seed in [] if crowded else curve.seeds:
+def _lines(axes: Any, curve: Curve, look: dict[str, Any], thin: bool) -> Any:
+    """A line for each seed, if `thin`, the band and the middle; returns the line of the middle."""
+    if thin and len(curve.seeds) > 1:
+        for seed in curve.seeds:
             axes.plot(*seed, lw=0.7, alpha=0.45, **look)
+    if not np.isnan(curve.low).all():
         axes.fill_between(curve.x, curve.low, curve.high, color=look["color"], alpha=0.14, lw=0)
     marker = "o" * (len(curve.x) == 1)
     return axes.plot(curve.x, curve.middle, lw=2, marker=marker, zorder=3, **look)[0]
@@ -472,18 +476,17 @@ def _lines(axes: Any, curve: Curve, look: dict[str, Any], crowded: bool) -> Any:
 
 def _legend(figure: Any, lines: dict[str, Any], notes: str) -> None:
     """Below the panels, in as many columns as fit, for which the figure is made higher."""
-    room = 14 * figure.get_figwidth()  # characters
-    names = [textwrap.fill(name, int(room) - 10) for name in lines]
-    sizes = [min(len(name), int(room) - 10) + 10 for name in lines]
-    fits = (
-        cols
-        for cols in range(len(names), 0, -1)
-        if sum(max(part) for part in np.array_split(sizes, cols)) <= room
-    )
-    cols = next(fits, 1)
-    rows = -(-len(names) // cols) + sum(name.count("\n") for name in names)
-    figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1))  # inches
-    figure.legend(
+    names = [textwrap.fill(name, int(11 * figure.get_figwidth())) for name in lines]
+    texts = [figure.text(0, 0, name) for name in names]
+    # In pixels; beside its name, an entry has a line and gaps as wide as five letters M.
+    widths = [text.get_window_extent().width + figure.dpi / 72 * 5 * 10 for text in texts]
+    for text in texts:
+        text.remove()
+    for rows in range(1, len(names) + 1):
+        cols = -(-len(names) // rows)
+        if sum(max(part) for part in np.array_split(widths, cols)) <= figure.bbox.width:
+            break
+    legend = figure.legend(
         lines.values(),
         names,
         loc="outside lower center",
@@ -491,7 +494,10 @@ def _legend(figure: Any, lines: dict[str, Any], notes: str) -> None:
         frameon=False,
         title=notes,
         title_fontsize="small",
-    ).get_title().set_color(GREY)
+    )
+    legend.get_title().set_color(GREY)
+    wraps = sum(name.count("\n") for name in names)
+    figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1 + wraps))  # inches
 
 
 # ---------------------------------------------------------------------------------- in characters
