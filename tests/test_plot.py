@@ -113,7 +113,8 @@ def test_runs_are_grouped_by_experiment_with_seeds_in_order(data):
 
 def test_a_run_and_its_experiment_name_the_same_run_once(data):
     exp = data / "ppo_CartPole-v1"
-    assert [len(runs) for runs in curves([exp / "ppo_CartPole-v1_s1"]).values()] == [1]
+    for name in "ppo_CartPole-v1_s1", "ppo_CartPole-v1_s1/progress.csv":
+        assert [len(runs) for runs in curves([exp / name]).values()] == [1]
     assert [len(runs) for runs in curves([exp, exp / "ppo_CartPole-v1_s1"]).values()] == [3]
 
 
@@ -274,6 +275,13 @@ def test_names_replace_those_of_the_experiments_in_order(data, draw):
     figure = draw(data, legend=["Mine $1", "Theirs"], value=RETURN)
     assert legend(figure) == ["Mine $1 (1–3 seeds)", "Theirs (3 seeds)"]
     assert len(bold(figure.axes[1])) == 1
+
+
+def test_a_name_that_is_no_text_is_drawn_as_well_as_it_can_be(tmp_path, draw):
+    name = os.fsdecode("größe".encode("latin-1"))
+    write_run(tmp_path / name, [1, 2])
+    assert legend(draw(tmp_path, value=RETURN)) == ["gr\ufffd\ufffde (1 seed)"]
+    assert plot(tmp_path / name, tmp_path / "a.csv").read_text("utf-8").count("gr\ufffd") == 3
 
 
 @pytest.mark.parametrize(
@@ -527,12 +535,16 @@ assert time.process_time() < 5, time.process_time()
         ({"smooth": 0}, "--smooth 0 is out of range"),
         ({"xaxis": "Epochs"}, r"no column Epochs; did you mean Epoch\?"),
         ({"xaxis": "KL"}, "KL has no value yet"),
-        ({"legend": ["PPO", "VPG"]}, "--legend has 2 names for 1: ppo"),
+        ({"legend": ["PPO", "VPG"]}, r"--legend takes 1 names \(ppo\), not 2"),
         ({"paths": ["."], "legend": ["A", "A"]}, "--legend A A has a name twice"),
         ({"select": ["CartPole", "Pole-v2"]}, "--select CartPole --select Pole-v2 leaves no run"),
-        ({"paths": ["."], "select": ["vpg_Cartpole"]}, r"no run .* Did you mean vpg_CartPole-v1\?"),
-        ({"exclude": ["ppo"]}, "--exclude ppo leaves no run to draw"),
+        ({"paths": ["."], "select": ["vpg_Cartpole"]}, r"no run\. Did you mean vpg_CartPole-v1\?"),
+        (
+            {"exclude": ["ppo"]},
+            r"--exclude ppo leaves no run\. Their paths are such as ppo_CartPole-v1/",
+        ),
         ({"paths": ["ppo_CartPole-v1/ppo_CartPole-v1_s0/config.yaml"]}, "no run in there"),
+        ({"paths": ["ppo_CartPole-v1/ppo_CartPole-v1_s0/config.yaml"] * 2}, "no run in there"),
         (
             {"out": "ppo_CartPole-v1/ppo_CartPole-v1_s0/progress.csv/a.png"},
             "cannot write the figure",

@@ -118,31 +118,48 @@ def curves(
     and so is every run with `count`. Of the runs, those are taken whose path, from the folder that
     was named, contains all texts of `select` and none of `exclude`, and that have a finished epoch.
     """
-    groups: dict[Path, dict[Path, Run]] = {}
-    there, taken = {}, 0
+    names: dict[Path, str] = {}  # of all runs, as --select sees them
     for path in map(Path, paths):
+        path = path.parent if path.name == "progress.csv" else path
         found = {file.parent.resolve() for file in path.rglob("progress.csv")}
         if not found and not (path.is_file() and len(paths) > 1):  # what a shell's * brings along
             raise UserError(_no_run(path))
         for folder in sorted(found, key=_natural):
-            name, parent = str(folder.relative_to(path.resolve().parent)), folder.parent
-            there |= dict.fromkeys((parent.name, folder.name))
-            if not all(text in name for text in select) or any(text in name for text in exclude):
-                continue
-            run, taken = _read_run(folder), taken + 1
-            if any(map(len, run.columns.values())):
-                member = folder.name.startswith(f"{parent.name}_s")
-                key = (parent.with_name(folder.name) if count else parent) if member else folder
-                groups.setdefault(key, {})[folder] = run
+            names.setdefault(folder, str(folder.relative_to(path.resolve().parent)))
+    if not names:
+        raise UserError(_no_run(Path(paths[0])))
+    wanted = [
+        folder
+        for folder, name in names.items()
+        if all(text in name for text in select) and not any(text in name for text in exclude)
+    ]
     where = ", ".join(map(str, paths))
-    if not taken:
-        near = "".join(nearest(text, there) for text in select if not any(text in n for n in there))
+    if not wanted:
         rules = [f"--select {text}" for text in select] + [f"--exclude {text}" for text in exclude]
-        raise UserError(f"{where}: {' '.join(rules) or 'no folder'} leaves no run to draw.{near}")
+        raise UserError(f"{where}: {' '.join(rules)} leaves no run.{_near(select, names)}")
+    groups: dict[Path, list[Run]] = {}
+    for folder in wanted:
+        run = _read_run(folder)
+        if any(map(len, run.columns.values())):
+            groups.setdefault(_experiment(folder, count), []).append(run)
     if not groups:
         raise UserError(f"{where}: no run has finished an epoch yet; wait for the first one")
     root = os.path.commonpath([key.parent for key in groups])
-    return {os.path.relpath(key, root): list(runs.values()) for key, runs in groups.items()}
+    return {os.path.relpath(key, root): runs for key, runs in groups.items()}
+
+
+def _experiment(folder: Path, count: bool) -> Path:
+    """Where a run belongs: to its folder's folder, to that with its own name, or to its own."""
+    if not folder.name.startswith(f"{folder.parent.name}_s"):
+        return folder
+    return folder.parent.with_name(folder.name) if count else folder.parent
+
+
+def _near(select: Sequence[str], names: dict[Path, str]) -> str:
+    known = {part for folder in names for part in (folder.parent.name, folder.name)}
+    unknown = [text for text in select if not any(text in name for name in names.values())]
+    hint = "".join(nearest(text, known) for text in unknown)
+    return hint or f" Their paths are such as {next(iter(names.values()))}"
 
 
 def _natural(path: Path) -> list[Any]:
@@ -325,17 +342,25 @@ def _env(runs: list[Run]) -> str:
     return str(runs[0].config.get("env", ""))
 
 
+def _readable(name: str) -> str:
+    """A name that the file system does not have in UTF-8 cannot be drawn, nor written."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def _labels(groups: dict[str, list[Run]], legend: Sequence[str]) -> dict[str, str]:
     """What each experiment is called: without its environment, which is the title of its panel."""
     envs = {name: _env(runs) for name, runs in groups.items()}
     labels = {name: name.replace(f"_{folders.text(envs[name])}", "") for name in groups}
     if len({(labels[name], envs[name]) for name in groups}) < len(groups):
         labels = {name: name for name in groups}
+    labels = {name: _readable(label) for name, label in labels.items()}
+    legend = [_readable(label) for label in legend]
     order = list(dict.fromkeys(labels.values()))
     if not legend:
         return labels
     if len(legend) != len(order):
-        raise UserError(f"--legend has {len(legend)} names for {len(order)}: {', '.join(order)}")
+        what = f"{len(order)} names ({', '.join(order)})"
+        raise UserError(f"--legend takes {what}, not {len(legend)}")
     if len(set(legend)) < len(legend):
         raise UserError(f"--legend {' '.join(legend)} has a name twice")
     return {name: legend[order.index(label)] for name, label in labels.items()}
