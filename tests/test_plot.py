@@ -350,6 +350,12 @@ def test_several_values_of_several_environments_stand_in_rows(data, draw):
     assert figure.axes[0].get_gridspec().ncols == 3
 
 
+def test_a_column_that_an_environment_lacks_has_no_panel_there(data, draw):
+    write_run(data / "ppo_Pendulum-v1" / "ppo_Pendulum-v1_s0", [-9], env="Pendulum-v1")
+    titles = [axes.get_title(loc="left") for axes in draw(data, value=[TEST, RETURN]).axes]
+    assert titles == ["CartPole-v1", "CartPole-v1", "Pendulum-v1"]
+
+
 @pytest.mark.parametrize("experiments, words", [(1, 9), (2, 4), (7, 1), (20, 4)])
 def test_legend_and_titles_fit_into_the_figure_and_cover_nothing(
     tmp_path, draw, experiments, words
