@@ -226,7 +226,7 @@ def test_a_band_is_what_was_asked_for_and_what_the_legend_says(tmp_path, draw):
     note = figure.legends[0].get_title().get_text()
     assert "median" in note and "standard deviation" in note
     figure = draw(tmp_path, band="none")
-    assert not figure.axes[0].collections
+    assert not figure.axes[0].collections and len(figure.axes[0].lines) == 2  # and the evaluation
     assert "band" not in figure.legends[0].get_title().get_text()
     assert "bootstrap" in draw(tmp_path, band="ci").legends[0].get_title().get_text()
 
@@ -268,6 +268,13 @@ def test_counted_runs_have_a_line_each(data, draw):
     assert legend(figure) == [f"{algo}_s{seed}" for algo in ("ppo", "vpg") for seed in range(3)]
     assert [line.get_ydata()[0] for line in bold(figure.axes[0])] == [20, 21, 22, 10, 11, 12]
     assert not figure.axes[0].collections
+
+
+def test_the_module_of_an_environment_is_in_no_label_and_no_title(tmp_path, draw):
+    exp = tmp_path / "ppo_mine-Task-v0"
+    figure = draw(write_run(exp / f"{exp.name}_s0", [1, 2], env="mine:Task-v0"), value=RETURN)
+    assert legend(figure) == ["ppo (1 seed)"]
+    assert figure.axes[0].get_title(loc="left") == "Task-v0"
 
 
 def test_names_replace_those_of_the_experiments_in_order(data, draw):
