@@ -309,16 +309,27 @@ def with_flag(argv: list[str], name: str, value: str) -> list[str]:
 
 
 def plot(command: str, argv: list[str]) -> None:
-    parser = Parser(command, "RUN... [flags]", "Learning curves: a line per experiment.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of runs")
-    parser.add_argument("--value", nargs="+", help="columns of progress.csv to draw", default=[])
-    parser.add_argument("--out", default="", metavar="FILE", help="a .png or .svg")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    given = parser.parse_args(argv)
-
     from rlcourse.utils import plot
 
-    print(plot.plot(given.runs, out=given.out, value=given.value))
+    parser = Parser(command, "RUN... [flags]", "Learning curves: a line for each experiment.")
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, of seeds, or of all")
+    add("--value", nargs="+", metavar="NAME", help=f"what to draw, each in a panel ({plot.RETURN})")
+    add("--xaxis", default=plot.STEPS, metavar="NAME", help=f"Time, Epoch, ... ({plot.STEPS})")
+    add("--estimate", default="mean", metavar="NAME", help=f"{', '.join(plot.ESTIMATES)} (mean)")
+    add("--band", default="", metavar="NAME", help=f"{', '.join(plot.BANDS)} (range)")
+    add("--smooth", type=int, default=1, metavar="INT", help="mean over so many epochs (1: none)")
+    add("--count", action="store_true", help="a line for each run instead of their mean")
+    add("--legend", nargs="+", default=[], metavar="NAME", help="a name for each experiment")
+    add("--select", nargs="+", default=[], metavar="TEXT", help="runs with all these in their path")
+    add("--exclude", nargs="+", default=[], metavar="TEXT", help="runs with none of these in it")
+    add("--out", default="", metavar="FILE", help="a .png, .svg, .pdf, or .csv with the numbers")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    given = vars(parser.parse_args(argv))
+    del given["debug"]
+    path = plot.plot(given.pop("runs"), **given, window=True)
+    if path:
+        print(path)
 
 
 def watch(command: str, argv: list[str]) -> None:

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 import shlex
 from dataclasses import fields
@@ -250,8 +251,8 @@ def dry(monkeypatch, tmp_path):
         made.extend(experiments)
         return experiments
 
-    def resolve(env, settings, bounded):  # without making it, so that it need not be installed
-        return env if ":" in env else gym.spec(env).id
+    def resolve(cfg, settings):  # without making it, so that it need not be installed
+        return cfg.env if ":" in cfg.env else gym.spec(cfg.env).id
 
     made, expand = [], grid.expand
     monkeypatch.chdir(tmp_path)
@@ -259,7 +260,7 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(grid, "expand", record)
     monkeypatch.setattr(grid, "resolve", resolve)
     monkeypatch.setattr(grid, "device", torch.device)
-    for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
+    for module, name in ((mpi, "launch"), (plot, "curves"), (folders, "runs_under")):
         monkeypatch.setattr(module, name, accept)
     return made
 
@@ -315,7 +316,10 @@ def check(argv, made, columns, capsys):
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
         if "--value" in argv:
-            assert set(argv[argv.index("--value") + 1 :]) <= columns, argv
+            named = itertools.takewhile(
+                lambda word: not word.startswith("--"), argv[argv.index("--value") + 1 :]
+            )
+            assert set(named) <= columns, argv
 
 
 def test_a_command_line_with_a_wrong_flag_would_be_noticed(dry, capsys):

@@ -11,8 +11,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rlcourse.utils.config import UserError
 
 FORMAT = 1
@@ -45,6 +43,8 @@ def sync_folder(folder: Path) -> None:
 
 def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
     """Write tensors and plain data; the file before it stays as NAME.prev.pt if `keep`."""
+    import torch  # not above: the log and the plots write and read without it
+
     buffer = io.BytesIO()
     torch.save({"format": FORMAT} | data, buffer)
     content = buffer.getvalue()
@@ -60,6 +60,8 @@ def previous(path: Path) -> Path:
 
 def load(path: Path) -> dict[str, Any]:
     """Read a file that `save` wrote; UserError if it is damaged or foreign."""
+    import torch
+
     try:
         content = path.read_bytes()
     except OSError as e:

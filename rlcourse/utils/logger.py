@@ -10,12 +10,13 @@ import io
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from rlcourse.utils import mpi
 from rlcourse.utils.checkpoint import write
+
+if TYPE_CHECKING:  # plots read the log, and need no torch
+    from torch import Tensor
 
 TIMES = ("Epoch", "TotalEnvInteracts")
 
@@ -92,7 +93,7 @@ class Logger:
             self.events.close()
 
 
-def explained(predicted: Tensor, target: Tensor) -> Tensor:
+def explained(predicted: "Tensor", target: "Tensor") -> "Tensor":
     """The share of a target's variance that was predicted: 1 at best, 0 for a constant guess."""
     missed = (target - predicted.detach()).var(correction=0)
     return 1 - missed / (target.var(correction=0) + 1e-8)
@@ -110,16 +111,18 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
 
 
 def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """The first `most` rows of a progress.csv; a row cut short at the end is left out."""
-    return read_text(path.read_text())[:most] if path.exists() else []
+    """The first `most` rows of a progress.csv, which may be growing.
+
+    A row that was cut short is left out; an empty or unreadable cell is None.
+    """
+    return read_text(path.read_text("utf-8", "replace"))[:most] if path.exists() else []
 
 
 def read_text(text: str) -> list[dict[str, Any]]:
-    whole, _, _ = text.rpartition("\n")
-    return [
-        {column: None if cell == "" else _number(cell) for column, cell in row.items()}
-        for row in csv.DictReader(io.StringIO(whole))
-    ]
+    # A last row without its line feed may be torn even if it looks complete: 20 of 2048.
+    head, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    whole = [row for row in rows if len(row) == len(head)]
+    return [dict(zip(head, map(_number, row), strict=True)) for row in whole]
 
 
 def newest(path: Path) -> dict[str, Any]:
@@ -136,5 +139,8 @@ def newest(path: Path) -> dict[str, Any]:
     return found[0] if found else {}
 
 
-def _number(text: str) -> float | int:
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+def _number(text: str) -> float | int | None:
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return None
