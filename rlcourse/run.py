@@ -21,7 +21,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -143,20 +142,12 @@ def add_fields(parser: Parser, cls: type, title: str, several: bool) -> None:
 
 def train(what: str, argv: list[str]) -> int:
     """Every run that the flags describe, or a YAML file and the flags."""
-    algos = [what]
-    if what not in ALGOS:
-        from rlcourse.utils import grid
-
-        grids = grid.read(Path(what))
-        algos = list(dict.fromkeys(m.__name__.rpartition(".")[2] for g in grids for m in g.modules))
-    modules = [import_module(f"rlcourse.algos.{algo}") for algo in algos]
-    parser = train_parser(what, modules)
-    given = vars(parser.parse_args(expand_shorthands(argv, shorthands := {})))
-
     from rlcourse.utils import grid, mpi
 
-    if what in ALGOS:
-        grids = [grid.Grid(modules)]
+    grids = [grid.Grid([grid.algorithm(what)])] if what in ALGOS else grid.read(Path(what))
+    modules = list(dict.fromkeys(module for each in grids for module in each.modules))
+    parser = train_parser(what, modules)
+    given = vars(parser.parse_args(expand_shorthands(argv, shorthands := {})))
     for each in grids:
         each.tuned = given["tuned"]
     for cls in (*(module.Config for module in modules), Settings):
@@ -185,14 +176,13 @@ def train(what: str, argv: list[str]) -> int:
 
 
 def train_parser(what: str, modules: list[Any]) -> Parser:
-    alone = modules[0] if what in ALGOS else None
-    about = (
-        alone.__doc__.replace("%", "%%") if alone else "The runs of a file; a flag goes for all."
-    )
-    parser = Parser(what, "--env ENV [flags]" if alone else "[flags]", about)
+    """The flags of an algorithm, or of all those in a file."""
+    if what in ALGOS:
+        parser = Parser(what, "--env ENV [flags]", modules[0].__doc__.replace("%", "%%"))
+    else:
+        parser = Parser(what, "[flags]", "The runs of a file; a flag goes for all of them.")
     for module in modules:
-        title = "hyper-parameters (several values make a grid)"
-        title += "" if alone else f" of {module.__name__.rpartition('.')[2]}"
+        title = f"hyper-parameters of {module.__name__.rpartition('.')[2]} (several values: a grid)"
         add_fields(parser, module.Config, title, several=True)
     add_fields(parser, Settings, "the run", several=False)
     text = "runs at a time, `auto`: as many as there are cores (1)"

@@ -689,6 +689,9 @@ def test_a_grid_in_python_refuses_what_the_command_line_refuses():
             wrong.run("ppo")
     with pytest.raises(UserError, match="unknown algorithm 'dqn'"):
         mine.run("dqn")
+    mine.add("threads", 2)
+    with pytest.raises(UserError, match="one thread each"):
+        mine.run("ppo", jobs=2)
     assert everything() == []
 
 

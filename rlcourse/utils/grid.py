@@ -429,6 +429,10 @@ class ExperimentGrid:
         """
         runs = self.experiments(algo, datestamp, cpu=num_cpu, data_dir=str(data_dir))
         check(runs, jobs, overwrite)
+        if jobs > 1 and runs[0].settings.threads > 1:  # a fork after OpenMP's first use would hang
+            raise UserError(
+                "jobs in a script have one thread each: use the command line, or jobs=1"
+            )
         failures = train(runs, jobs, overwrite)
         if mpi.rank() == 0:
             show_results(runs)

@@ -104,7 +104,7 @@ class Jobs:
     def __init__(self, todo: list[Experiment], count: int, overwrite: bool):
         self.count, self.overwrite = min(count, len(todo)), overwrite
         self.waiting, self.running = deque(todo), []
-        self.finished, self.failures = 0, []
+        self.finished, self.saved, self.failures = 0, 0, []
         self.runs, self.began = len(todo), time.monotonic()
         self.rest = sum(run.cfg.epochs - (0 if overwrite else epoch(run)) for run in todo)
         self.done = 0  # epochs of jobs that have ended
@@ -149,10 +149,10 @@ class Jobs:
                 self.progress.stop()
             signals.close()
         if signals.number:
-            saved = self.runs - self.finished - len(self.failures) - len(self.waiting)
+            rest = self.runs - self.finished - self.saved - len(self.failures)
             self.say(
                 f"stopped by {signal.Signals(signals.number).name}: {self.finished} finished, "
-                f"{saved} saved, {len(self.waiting)} not begun; the same command continues"
+                f"{self.saved} saved, {rest} not begun; the same command continues"
             )
             sys.exit(128 + signals.number)
         return self.failures
@@ -180,7 +180,9 @@ class Jobs:
         if code == 0:
             self.finished += 1
             self.say(f"finished  {clock(job.row['Time'])}  {score(job.row)}  {job.run.folder}")
-        elif not (stopped and code in (128 + stopped, -stopped)):
+        elif stopped and code == 128 + stopped:
+            self.saved += 1
+        elif not (stopped and code == -stopped):  # which came before the run had begun
             self._fail(Failure(job.run, job.reason(), job.log))
 
     def _fail(self, failure: Failure) -> None:
