@@ -31,6 +31,7 @@ FILES = (
     "events.*",
     "curve.png",
     "watch.gif",
+    "watch.mp4",
     "config.yaml",
 )
 
@@ -94,14 +95,14 @@ def _plain(x: Any) -> Any:
     return [_plain(value) for value in x] if isinstance(x, list | tuple) else x
 
 
-def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
+def write_config(folder: Path, cfg: Any, settings: Settings, **more: Any) -> None:
     about = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.orig_argv),
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "versions": _versions(),
-    }
+        "versions": versions(),
+    } | more
     data = describe(cfg, settings) | {"about": about}
     content = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write(folder / "config.yaml", content.encode(errors="surrogateescape"))
@@ -121,7 +122,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     return data
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         try:
@@ -154,6 +155,7 @@ def check_same(folder: Path, cfg: Any, settings: Settings) -> bool:
 
 def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """UserError unless one configuration is the other, or the other for longer."""
+    there = asdict(Settings()) | there  # a run may be older than a setting
     differing = [n for n in here if n not in NOT_COMPARED and here[n] != there.get(n)]
     longer = isinstance(there.get("epochs"), int) and here["epochs"] > there["epochs"]
     if differing == ["epochs"] and longer:
@@ -164,11 +166,16 @@ def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
             "learning rate (--lr-end) depends on them; --overwrite starts anew"
         )
     if differing:
-        pairs = ", ".join(f"{flag(n)} {there.get(n)} there, {here[n]} here" for n in differing)
         raise UserError(
-            f"{folder} holds another run ({pairs}): "
+            f"{folder} holds another run ({differences(differing, there, here)}): "
             "choose another --exp-name, or --overwrite to replace it"
         )
+
+
+def differences(names: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Both values of each of these fields, in words."""
+    pairs = [(n, *("none" if x.get(n) in ("", {}) else x.get(n) for x in (there, here))) for n in names]
+    return ", ".join(f"{flag(n)} {theirs} there, {ours} here" for n, theirs, ours in pairs)
 
 
 def check_writable(folder: Path) -> None:
