@@ -351,6 +351,7 @@ def watch(command: str, argv: list[str]) -> None:
     check_playing(given)
 
     from rlcourse.utils import policy, watch
+    from rlcourse.utils.console import console
 
     path = policy.files(given.run, given.best)[0]
     film = given.gif or given.mp4
@@ -360,8 +361,10 @@ def watch(command: str, argv: list[str]) -> None:
         film = path.parent / "watch.gif"
     player = policy.load(path)
     played = watch.watch(player, given.episodes, film, given.seed, given.stochastic, given.env)
-    for number, (ret, length) in enumerate(played):
-        print(f"episode {number + 1}: return {ret:.1f}, {length} steps", flush=True)
+    screen = console()
+    with screen.status(f"drawing {film}" if film else "playing"):  # on a terminal; it can take long
+        for number, (ret, length) in enumerate(played):
+            screen.print(f"episode {number + 1}: return {ret:.1f}, {length} steps")
     if film:
         print(film)
 
@@ -400,7 +403,8 @@ def evaluate(command: str, argv: list[str]) -> None:
     players = {run: list(map(policy.load, policy.files(run, given.best))) for run in given.runs}
     say = (lambda text: None) if given.json else partial(print, flush=True)
     how = "exploring" if given.stochastic else "deterministic"
-    say(f"{how}, {given.episodes} episodes from seed {given.seed}; 95 % interval of the mean")
+    say(f"{how} policy, {given.episodes} episodes from seed {given.seed}")
+    say("returns, and the low and high end of a 95 % interval of their mean; length in steps\n")
     say(evaluate.HEAD)
     runs = []
     for run, several in players.items():

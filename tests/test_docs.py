@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, folders, mpi, plot
+from rlcourse.utils import bundle, config, mpi, plot, policy
 from rlcourse.utils import run as runs
 from rlcourse.utils.run import Run
 
@@ -250,7 +250,8 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "grid", record)
     monkeypatch.setattr(run, "resolve", resolve)
     monkeypatch.setattr(runs, "device", torch.device)
-    for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
+    monkeypatch.setattr(policy, "check_initial", lambda *_: None)
+    for module, name in ((mpi, "launch"), (plot, "plot"), (policy, "files"), (bundle, "export")):
         monkeypatch.setattr(module, name, accept)
     return made
 
@@ -291,12 +292,16 @@ def check(argv, made, columns, capsys):
     except SystemExit as e:  # --help
         code = e.code
     assert code == 0, f"{' '.join(argv)}: {capsys.readouterr().err}"
-    if argv and argv[0] in ("plot", "watch"):
+    if argv and argv[0] in ("plot", "watch", "eval", "export"):
         flags = [i for i, word in enumerate(argv) if word.startswith("--")]
         paths = argv[1 : flags[0]] if flags else argv[1:]
+        if argv[0] == "export":
+            made.append(Path(paths.pop()))
         known = {parent for folder in made for parent in (folder, *folder.parents)}
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
+    if "--init" in argv:
+        assert Path(argv[argv.index("--init") + 1]) in made, argv
         if "--value" in argv:
             assert set(argv[argv.index("--value") + 1 :]) <= columns, argv
 

@@ -36,6 +36,8 @@ def export(
     run: Path, bundle: Path, episodes: int = 100, seed: int = 0, allowed: str = ""
 ) -> dict[str, Any]:
     """Write the bundle of a run's last policy; what its evaluation said."""
+    if run.is_file():
+        raise UserError(f"{run} is a file: name the folder of the run")
     policy = load_whole(run)
     folder = policy.path.parent
     rows = read(folder / "progress.csv", policy.log["Epoch"])

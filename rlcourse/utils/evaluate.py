@@ -78,11 +78,16 @@ def start(seed: int, episode: int) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """What an exploring policy draws meanwhile follows from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(episode_seed(seed, TEST, 0, 1))
-        yield
+def conditions(seed: int) -> Iterator[None]:
+    """Meanwhile an exploring policy draws what follows from the seed, and torch has one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several wait for each other at these sizes
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(episode_seed(seed, TEST, 0, 1))
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def evaluate(
@@ -92,7 +97,7 @@ def evaluate(
 
     `allowed` is an environment `module:id` that may be imported.
     """
-    with ExitStack() as stack, seeded(seed):
+    with ExitStack() as stack, conditions(seed):
         envs = [policy.make_env(allowed) for _ in range(min(episodes, WIDTH))]
         for env in envs:
             stack.enter_context(closing(env))
@@ -100,7 +105,7 @@ def evaluate(
         played = play(envs, policy, seeds, policy.config["max_ep_len"], stochastic)
     returns, lengths = map(list, zip(*played, strict=True))
     low, high = interval(returns)
-    found = {**summary(returns), "low": low, "high": high, "length": float(np.mean(lengths))}
+    found = summary(returns) | {"low": low, "high": high, "length": float(np.mean(lengths))}
     return found | {"returns": returns, "lengths": lengths}
 
 

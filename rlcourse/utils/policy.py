@@ -10,6 +10,7 @@ module is imported for it only if the caller names that module too.
 import hashlib
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,23 +168,25 @@ def build(data: dict[str, Any], path: Path) -> Policy:
         _settings(config)
         both = Spaces(spaces.from_plain(data["obs"]), spaces.from_plain(data["act"]))
         spaces.check_spaces(cfg.env, both.obs, both.act)
-        whole = "agent" in data
-        state = data["agent"] if whole else {f"pi.{n}": x for n, x in data["pi"].items()}
-        with torch.device("meta"):  # which takes no memory, whatever sizes the file names
-            wanted = algo.Agent(both.obs_dim, both.act, cfg).state_dict()
-        _check_fit(state, {n: x for n, x in wanted.items() if whole or n.startswith("pi.")})
+        part, state = ("agent", data["agent"]) if "agent" in data else ("pi", data["pi"])
+        _check_sizes(part, state, both, cfg.hidden)
         agent = algo.Agent(both.obs_dim, both.act, cfg)
-        agent.load_state_dict(state, strict=whole)
+        (agent if part == "agent" else agent.pi).load_state_dict(state)
         log = {n: int(data["log"][n]) for n in ("Epoch", "TotalEnvInteracts")}
         return Policy(agent, both, "cpu", config, log, path)
 
 
-def _check_fit(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    """ValueError unless the state has the wanted shapes, is finite, and as large as it seems."""
-    if {n: x.shape for n, x in state.items()} != {n: x.shape for n, x in wanted.items()}:
-        raise ValueError("its parameters are not those of the networks it describes")
+def _check_sizes(part: str, state: dict[str, Tensor], both: Spaces, hidden: tuple) -> None:
+    """ValueError unless π has the sizes that a file names: no network of any other is made."""
     if not all(x.is_contiguous() and x.isfinite().all() for x in state.values()):
-        raise ValueError("its parameters are not finite")
+        raise ValueError("its parameters are not finite")  # or seem larger than they are
+    prefix = "pi." if part == "agent" else ""
+    names = [n for n in state if n.startswith(prefix) and n.endswith(".weight")]
+    shapes = [tuple(state[n].shape) for n in names]
+    outputs, act_dim = shapes[-1][0], gym.spaces.flatdim(both.act)
+    wanted = [(o, i) for i, o in pairwise([both.obs_dim, *hidden, outputs])]
+    if shapes != wanted or outputs not in (act_dim, 2 * act_dim):
+        raise ValueError("its parameters are not of the sizes that it names")
 
 
 # ---- starting from another run

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,9 +21,9 @@ from rlcourse.utils.config import UserError
 from rlcourse.utils.policy import Policy
 
 FPS = 25  # of a GIF; viewers do not show many more
-NO_EGL = """\
-a film of {env} is drawn through EGL, which fails here ({error}): \
-install libegl1 and the driver of the GPU or Mesa, or set MUJOCO_GL to glfw where there is a screen\
+NO_GL = """\
+a film of {env} is drawn through {gl}, which fails here ({error}): install EGL (libegl1 with Mesa or \
+the driver of the GPU) and set MUJOCO_GL=egl, or use a screen and MUJOCO_GL=glfw\
 """
 
 
@@ -100,10 +102,10 @@ def watch(
     if film:
         check_film(film, film.suffix.lower() if film.suffix.lower() in KINDS else ".gif")
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame then needs no screen
-        _check_egl(policy.config["env"])
+        _check_mujoco(policy.config["env"])
     try:
         env = policy.make_env(allowed, render_mode="rgb_array" if film else "human")
-        with closing(env), evaluate.seeded(seed):
+        with closing(env), evaluate.conditions(seed):
             fps = env.metadata.get("render_fps", 30)
             recorder = KINDS[film.suffix.lower()](film, fps) if film else None
             for number in range(episodes):
@@ -130,18 +132,15 @@ def play(
     return total, steps
 
 
-def _check_egl(name: str) -> None:
-    """MuJoCo draws without a screen through EGL: UserError if that fails."""
+def _check_mujoco(name: str) -> None:
+    """MuJoCo draws without a screen through EGL, or OSMesa if asked to: UserError if that fails."""
     if "mujoco" not in str(getattr(gym.registry.get(name), "entry_point", "")):
         return
-    if os.environ.setdefault("MUJOCO_GL", "egl") != "egl":
+    gl = os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
+    if gl not in ("egl", "osmesa") or not find_spec("mujoco"):
         return
     try:
-        from mujoco.egl import GLContext
-
-        GLContext(16, 16).free()
-    except ModuleNotFoundError:
-        return  # `make` says how to install it
+        import_module(f"mujoco.{gl}").GLContext(16, 16).free()
     except Exception as e:  # each layer below has errors of its own
         error = " ".join(f"{type(e).__name__}: {e}".split())
-        raise UserError(NO_EGL.format(env=name, error=error)) from e
+        raise UserError(NO_GL.format(env=name, gl=gl, error=error)) from e
