@@ -392,7 +392,9 @@ def evaluate(command: str, argv: list[str]) -> None:
     parser = Parser(command, "RUN... [flags]", "How good policies are, on equal starts.")
     what = "run or experiment folder, model file or bundle"
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else"
+    )
     add_playing(parser, episodes=100)
     given = parser.parse_args(argv)
     check_playing(given)
@@ -401,6 +403,8 @@ def evaluate(command: str, argv: list[str]) -> None:
 
     asked = {"episodes": given.episodes, "seed": given.seed, "stochastic": given.stochastic}
     players = {run: list(map(policy.load, policy.files(run, given.best))) for run in given.runs}
+    for player in itertools.chain(*players.values()):
+        player.make_env(given.env).close()  # what is wrong is said before the first is played
     say = (lambda text: None) if given.json else partial(print, flush=True)
     how = "exploring" if given.stochastic else "deterministic"
     say(f"{how} policy, {given.episodes} episodes from seed {given.seed}")

@@ -1,6 +1,6 @@
 """A run to give away: one zip with the agent, what it can do, how it came about, and a card.
 
-    model.pt          all of the agent, with configuration and spaces, as `checkpoint.save` writes it
+    model.pt          all of the agent, its configuration and spaces, as `checkpoint.pack` has it
     config.yaml       the configuration and the versions that it was trained with
     evaluation.json   what `eval` says of its policy
     progress.csv      the rows of training, and curve.png a picture of them

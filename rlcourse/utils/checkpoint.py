@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
                 raise ValueError("its tensors are compressed")  # and could be of any size
         data = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
-        found = data["format"]
+        found = dict(data)["format"]
     if found != FORMAT:
         raise UserError(f"{path} has format {found}, this version reads {FORMAT}")
     return data
@@ -92,11 +92,11 @@ def load(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def blame(path: Path) -> Iterator[None]:
-    """Whatever fails while a file's content is taken apart is a fault of the file."""
+    """Whatever fails while a file's content is taken apart is a fault of the file: UserError."""
     try:
         yield
-    except UserError:
-        raise
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from e
     except Exception as e:  # a hostile file can raise anything; --debug shows what it was
         what = " ".join(f"{type(e).__name__}: {e}".split())[:200]
         raise UserError(f"{path} is foreign: it is not what rlcourse writes ({what})") from e
@@ -106,7 +106,7 @@ def _member(path: Path, content: bytes) -> bytes:
     """The model in a bundle, unless it is larger than LIMIT, whatever the zip says of its size."""
     with blame(path), zipfile.ZipFile(io.BytesIO(content)) as bundle:
         if MODEL not in bundle.namelist():
-            raise UserError(f"{path} is no bundle: it holds no {MODEL}")
+            raise UserError(f"this is no bundle: it holds no {MODEL}")
         if bundle.getinfo(MODEL).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("compressed in a way whose result cannot be bounded")
         with bundle.open(MODEL) as file:

@@ -174,7 +174,9 @@ def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
 
 def differences(names: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
     """Both values of each of these fields, in words."""
-    pairs = [(n, *("none" if x.get(n) in ("", {}) else x.get(n) for x in (there, here))) for n in names]
+    pairs = [
+        (n, *("none" if x.get(n) in ("", {}) else x.get(n) for x in (there, here))) for n in names
+    ]
     return ", ".join(f"{flag(n)} {theirs} there, {ours} here" for n, theirs, ours in pairs)
 
 

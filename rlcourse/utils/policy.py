@@ -160,7 +160,7 @@ def build(data: dict[str, Any], path: Path) -> Policy:
     with checkpoint.blame(path):
         config = data["config"]
         if config["algo"] not in ALGOS:
-            raise UserError(f"{path} is by '{config['algo']}', which is none of {', '.join(ALGOS)}")
+            raise UserError(f"its algorithm {config['algo']!r} is none of {', '.join(ALGOS)}")
         algo = import_module(f"rlcourse.algos.{config['algo']}")
         values = {n: tuple(v) if isinstance(v, list) else v for n, v in config.items()}
         cfg = algo.Config(**{n: values[n] for n in algo.Config.__dataclass_fields__ if n in values})

@@ -22,8 +22,8 @@ from rlcourse.utils.policy import Policy
 
 FPS = 25  # of a GIF; viewers do not show many more
 NO_GL = """\
-a film of {env} is drawn through {gl}, which fails here ({error}): install EGL (libegl1 with Mesa or \
-the driver of the GPU) and set MUJOCO_GL=egl, or use a screen and MUJOCO_GL=glfw\
+a film of {env} is drawn through {gl}, which fails here ({error}): install EGL (libegl1, with Mesa \
+or the driver of the GPU) and set MUJOCO_GL=egl, or use a screen and MUJOCO_GL=glfw\
 """
 
 
@@ -62,7 +62,9 @@ class Mp4:
             import imageio_ffmpeg  # noqa: F401  what imageio asks for
             from imageio.v2 import get_writer
         except ImportError as e:
-            raise UserError(f'--mp4 needs what is not installed: pip install -e ".[mp4]" ({e})') from e
+            raise UserError(
+                f'--mp4 needs what is not installed: pip install -e ".[mp4]" ({e})'
+            ) from e
         self.path, self.folder = path, TemporaryDirectory()
         self.file = Path(self.folder.name) / "film.mp4"
         self.writer = get_writer(self.file, fps=fps, macro_block_size=2)
