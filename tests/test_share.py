@@ -186,7 +186,7 @@ def test_an_exploring_evaluation_follows_from_its_seed_and_leaves_torch_as_it_wa
 
 
 def test_the_interval_holds_the_mean_as_often_as_is_said(monkeypatch):
-    monkeypatch.setattr(evaluate, "RESAMPLES", 500)
+    monkeypatch.setattr(evaluate, "RESAMPLES", 300)
     rng = np.random.default_rng(0)
     hits = {5: 0, 50: 0}
     for n in hits:

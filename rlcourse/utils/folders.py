@@ -31,7 +31,6 @@ FILES = (
     "events.*",
     "curve.png",
     "watch.gif",
-    "watch.mp4",
     "config.yaml",
 )
 
@@ -174,10 +173,11 @@ def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
 
 def differences(names: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
     """Both values of each of these fields, in words."""
-    pairs = [
-        (n, *("none" if x.get(n) in ("", {}) else x.get(n) for x in (there, here))) for n in names
-    ]
-    return ", ".join(f"{flag(n)} {theirs} there, {ours} here" for n, theirs, ours in pairs)
+
+    def shown(x: Any) -> Any:
+        return "none" if x in ("", {}) else x
+
+    return ", ".join(f"{flag(n)} {shown(there.get(n))} there, {shown(here[n])} here" for n in names)
 
 
 def check_writable(folder: Path) -> None:

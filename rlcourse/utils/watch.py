@@ -81,11 +81,12 @@ class Mp4:
 KINDS = {".gif": Gif, ".mp4": Mp4}
 
 
-def check_film(path: Path, kind: str) -> None:
-    """UserError unless a film of this kind, `.gif` or `.mp4`, can be written there."""
-    if path.suffix.lower() != kind or not path.absolute().parent.is_dir() or path.is_dir():
+def check_film(path: Path, *kinds: str) -> None:
+    """UserError unless a film of one of these kinds, `.gif` or `.mp4`, can be written there."""
+    if path.suffix.lower() not in kinds or not path.absolute().parent.is_dir() or path.is_dir():
+        ends = " or ".join(kinds)
         raise UserError(
-            f"cannot write {path}: it takes a name that ends in {kind}, in a folder that exists"
+            f"cannot write {path}: it takes a name that ends in {ends}, in a folder that exists"
         )
 
 
@@ -102,7 +103,7 @@ def watch(
     Without a `film` to write, a .gif or .mp4, in a window. `allowed` is a `module:id` to import.
     """
     if film:
-        check_film(film, film.suffix.lower() if film.suffix.lower() in KINDS else ".gif")
+        check_film(film, *KINDS)
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame then needs no screen
         _check_mujoco(policy.config["env"])
     try:
