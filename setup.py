@@ -46,6 +46,7 @@ setup(
         "box2d": ["gymnasium[box2d]"],
         "mujoco": ["gymnasium[mujoco]", "mujoco<5"],
         "render": ["gymnasium[classic-control]"],  # windows and GIFs of classic control
+        "mp4": ["imageio[ffmpeg]>=2.31"],  # brings an ffmpeg of its own, 68 MB
         "dev": ["pytest>=8", "ruff", "codespell", "pre-commit"],
     },
     entry_points={"console_scripts": ["rlcourse = rlcourse.run:main"]},

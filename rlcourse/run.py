@@ -1,4 +1,4 @@
-"""Train, plot and watch from the command line.
+"""Train, plot, evaluate, watch and share from the command line.
 
     python -m rlcourse.run ppo --env CartPole-v1                 train an agent
     python -m rlcourse.run ppo --env CartPole-v1 --seed 0 1 2    a grid: several values of any flag
@@ -7,13 +7,17 @@
     python -m rlcourse.run FILE.yaml --dry-run                   a grid from a file, what it will do
     python -m rlcourse.run ppo --help                            all flags of an algorithm
     python -m rlcourse.run plot data/ppo_CartPole-v1             draw the learning curves of runs
+    python -m rlcourse.run eval data/ppo_CartPole-v1             measure how good policies are
     python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
+    python -m rlcourse.run export RUN bundle.zip                 a trained agent as one file
 
 A command can be repeated: a run that was cut off continues, a finished one reports, and with more
 --epochs it goes on. Algorithms: {algos}.
 """
 
 import argparse
+import itertools
+import json
 import os
 import re
 import shlex
@@ -21,6 +25,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -40,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     sys.path.append("")  # for --env my_module:MyEnv-v0
     commands: dict[str, Callable] = {"plot": plot, "watch": watch}
+    commands |= {"eval": evaluate, "export": export}
     commands |= dict.fromkeys(ALGOS, train)
     if argv and argv[0].endswith((".yaml", ".yml")):
         commands[argv[0]] = train
@@ -323,26 +329,111 @@ def plot(command: str, argv: list[str]) -> None:
 
 
 def watch(command: str, argv: list[str]) -> None:
-    parser = Parser(command, "RUN [flags]", "Play with a trained policy, in a window or as a GIF.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a model file")
-    parser.add_argument("--episodes", type=int, default=1, metavar="INT", help="how many (1)")
-    parser.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead")
-    parser.add_argument("--env", default="", help="module:id, where the model names one")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = Parser(command, "RUN [flags]", "Play with a trained policy, in a window or as a film.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder, model file or bundle")
+    film = parser.add_mutually_exclusive_group()
+    film.add_argument("--gif", type=Path, metavar="FILE", help="write a film instead")
+    film.add_argument("--mp4", type=Path, metavar="FILE", help="the same, smaller and smoother")
+    add_playing(parser, episodes=1)
     given = parser.parse_args(argv)
+    check_playing(given)
 
-    from rlcourse.utils import folders, watch
+    from rlcourse.utils import policy, watch
+    from rlcourse.utils.console import console
 
-    if given.episodes < 1:
-        raise UserError(f"--episodes {given.episodes} is out of range: it must be 1 or more")
-    run = given.run if given.run.is_file() else folders.runs_under(given.run)[0]
-    gif = given.gif
-    if gif is None and not watch.has_screen():
-        gif = (run if run.is_dir() else run.parent) / "watch.gif"
-    for number, ret in enumerate(watch.watch(run, given.episodes, gif, given.env)):
-        print(f"episode {number + 1}: return {ret:.1f}")
-    if gif:
-        print(gif)
+    path = policy.files(given.run, given.best)[0]
+    film = given.gif or given.mp4
+    if film:
+        watch.check_film(film, ".gif" if given.gif else ".mp4")
+    elif not watch.has_screen():
+        film = path.parent / "watch.gif"
+    player = policy.load(path)
+    played = watch.watch(player, given.episodes, film, given.seed, given.stochastic, given.env)
+    screen = console()
+    with screen.status(f"drawing {film}" if film else "playing"):  # on a terminal; it can take long
+        for number, (ret, length) in enumerate(played):
+            screen.print(f"episode {number + 1}: return {ret:.1f}, {length} steps")
+    if film:
+        print(film)
+
+
+def add_playing(parser: Parser, episodes: int, choice: bool = True) -> None:
+    """The flags of commands that play episodes; with a `choice` of what is played."""
+    add = parser.add_argument
+    add("--episodes", type=int, default=episodes, metavar="INT", help=f"how many ({episodes})")
+    add("--seed", type=int, default=0, metavar="INT", help="of the episodes' starts (0)")
+    add("--env", default="", metavar="MODULE:ID", help="allow this environment to be imported")
+    if choice:
+        add("--best", action="store_true", help="the best policy of a run instead of the last")
+        add("--stochastic", action="store_true", help="let the policy explore as in training")
+    add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def check_playing(given: argparse.Namespace) -> None:
+    for name, low in (("episodes", 1), ("seed", 0)):
+        value = getattr(given, name)
+        if value < low:
+            raise UserError(f"--{name} {value} is out of range: it must be {low} or more")
+
+
+def evaluate(command: str, argv: list[str]) -> None:
+    parser = Parser(command, "RUN... [flags]", "How good policies are, on equal starts.")
+    what = "run or experiment folder, model file or bundle"
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else"
+    )
+    add_playing(parser, episodes=100)
+    given = parser.parse_args(argv)
+    check_playing(given)
+
+    from rlcourse.utils import evaluate, policy
+
+    asked = {"episodes": given.episodes, "seed": given.seed, "stochastic": given.stochastic}
+    players = {run: list(map(policy.load, policy.files(run, given.best))) for run in given.runs}
+    for player in itertools.chain(*players.values()):
+        player.make_env(given.env).close()  # what is wrong is said before the first is played
+    say = (lambda text: None) if given.json else partial(print, flush=True)
+    how = "exploring" if given.stochastic else "deterministic"
+    say(f"{how} policy, {given.episodes} episodes from seed {given.seed}")
+    say("returns, and the low and high end of a 95 % interval of their mean; length in steps\n")
+    say(evaluate.HEAD)
+    runs = []
+    for run, several in players.items():
+        say(f"{run}")
+        found = []
+        for player in several:
+            played = evaluate.evaluate(player, **asked, allowed=given.env)
+            found.append({"policy": str(player.path), **player.log, **played})
+            say(evaluate.line(played, player.path.parent.name if run.is_dir() else ""))
+        means = evaluate.summary([played["mean"] for played in found])
+        if len(found) > 1:
+            say(evaluate.line(means, f"the {len(found)} means"))
+        runs.append({"run": str(run), **means, "policies": found})
+    if given.json:
+        print(json.dumps(asked | {"runs": runs}))
+
+
+def export(command: str, argv: list[str]) -> None:
+    parser = Parser(command, "RUN BUNDLE.zip [flags]", "A trained agent to give away: one file.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE.zip", help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_playing(parser, episodes=100, choice=False)
+    given = parser.parse_args(argv)
+    check_playing(given)
+
+    from rlcourse.utils import bundle
+    from rlcourse.utils.console import number
+
+    path = given.bundle
+    if path.suffix != ".zip" or not path.absolute().parent.is_dir() or path.is_dir():
+        raise UserError(f"cannot write {path}: it takes a name.zip in a folder that exists")
+    if path.exists() and not given.overwrite:
+        raise UserError(f"{path} is there already: choose another name, or --overwrite it")
+    result = bundle.export(given.run, path, given.episodes, given.seed, given.env)
+    mean, low, high = (number(result[name]) for name in ("mean", "low", "high"))
+    print(f"{path}: return {mean} ({low} to {high}) over {given.episodes} episodes")
 
 
 if __name__ == "__main__":

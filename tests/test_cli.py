@@ -42,7 +42,7 @@ def made():
 
 MISTAKES = {
     "pppo --env CartPole-v1": ["unknown command 'pppo'", "Did you mean ppo?", "vpg"],
-    "dqn --env CartPole-v1": ["unknown command 'dqn'", "Known: plot, watch, vpg, ppo"],
+    "dqn --env CartPole-v1": ["unknown command 'dqn'", "Known: plot, watch"],
     "--env CartPole-v1": ["unknown command '--env'"],
     "ppo": ["--env", "--env CartPole-v1"],
     "ppo --env": ["--env", "--help"],
@@ -263,7 +263,7 @@ print(json.dumps([code, list(heavy), time.process_time()]))
 @pytest.mark.parametrize("words", ["", "-h", "help"])
 def test_help_is_shown_when_nothing_is_asked_for(words, capsys):
     assert command(words) == 0
-    assert "Train, plot and watch" in capsys.readouterr().out
+    assert "Train, plot, evaluate, watch and share" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("algo", ALGOS)
@@ -287,7 +287,7 @@ def test_the_help_of_an_algorithm_has_every_field_with_type_default_and_meaning(
     assert "--overwrite" in text and "Eq. 1" in text
 
 
-@pytest.mark.parametrize("words", ["plot --help", "watch --help"])
+@pytest.mark.parametrize("words", ["plot --help", "eval --help", "watch --help", "export --help"])
 def test_the_other_commands_have_help_too(words, capsys):
     with pytest.raises(SystemExit) as end:
         command(words)
@@ -500,7 +500,7 @@ def test_what_draws_a_film_is_named_when_it_is_missing(trained, capsys, monkeypa
 def test_a_run_without_a_model_cannot_be_watched(trained, capsys):
     (lone := Path("lone")).mkdir()
     (lone / "config.yaml").write_text((trained / "config.yaml").read_text())
-    assert_one_line(capsys, command("watch lone"), ["model.pt cannot be read"])
+    assert_one_line(capsys, command("watch lone"), ["lone holds no model.pt yet"])
 
 
 @pytest.mark.parametrize("content", ["algo: [", "- a list", "!!python/object/apply:os.getcwd []"])

@@ -9,13 +9,14 @@ import shlex
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import pytest
 import torch
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, folders, grid, mpi, plot
+from rlcourse.utils import bundle, config, folders, grid, mpi, plot, policy
 from rlcourse.utils.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -260,7 +261,8 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(grid, "expand", record)
     monkeypatch.setattr(grid, "resolve", resolve)
     monkeypatch.setattr(grid, "device", torch.device)
-    for module, name in ((mpi, "launch"), (plot, "curves"), (folders, "runs_under")):
+    monkeypatch.setattr(policy, "check_initial", lambda *_: None)
+    for module, name in ((mpi, "launch"), (plot, "curves"), (policy, "files"), (bundle, "export")):
         monkeypatch.setattr(module, name, accept)
     return made
 
@@ -308,13 +310,18 @@ def check(argv, made, columns, capsys):
     except SystemExit as e:  # --help
         code = e.code
     assert code == 0, f"{' '.join(argv)}: {capsys.readouterr().err}"
-    if argv and argv[0] in ("plot", "watch"):
+    if argv and argv[0] in ("plot", "watch", "eval", "export"):
         flags = [i for i, word in enumerate(argv) if word.startswith("--")]
         paths = argv[1 : flags[0]] if flags else argv[1:]
         places = [experiment.folder for experiment in made]
+        if argv[0] == "export":
+            made.append(SimpleNamespace(folder=Path(paths.pop())))
         known = {parent for folder in places for parent in (folder, *folder.parents)}
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
+    if "--init" in argv:
+        places = [experiment.folder for experiment in made]
+        assert Path(argv[argv.index("--init") + 1]) in places, argv
         if "--value" in argv:
             named = itertools.takewhile(
                 lambda word: not word.startswith("--"), argv[argv.index("--value") + 1 :]

@@ -540,8 +540,8 @@ def test_a_saved_policy_acts_as_the_trained_agent(algo, env):
     cfg = module.Config(env, epochs=3, num_envs=2, horizon=64, minibatch=32, passes=2)
     mine = Run(cfg, Settings(eval_every=1, eval_episodes=2), "run", show=False)
     agent = module.train(cfg, mine)
-    loaded, config = policy.load("run")
-    assert (config["algo"], config["env"]) == (algo, env)
+    loaded = policy.load("run")
+    assert (loaded.config["algo"], loaded.config["env"]) == (algo, env)
     space = gym.make(env).observation_space
     observations = [space.sample() * (np.abs(space.high) < 100) for _ in range(20)]
     expected = policy.Policy(agent, mine.envs.spaces).acts(observations)

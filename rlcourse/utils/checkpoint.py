@@ -1,19 +1,24 @@
 """Files that are whole or absent: written aside, synced, renamed, and verified by their own digest.
 
 A file is what `torch.save` writes, followed by `#sha256:` and the digest of all before it; plain
-`torch.load` opens it too. Only tensors and plain data go in, and reading never runs code.
+`torch.load` opens it too. Only tensors and plain data go in, and reading never runs code. A bundle
+is a zip with such a file in it, `model.pt`, which is read in memory: nothing is ever unpacked.
 """
 
 import hashlib
 import io
 import os
-import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rlcourse.utils.config import UserError
 
 FORMAT = 1
+MODEL = "model.pt"  # the policy in a run's folder, and the agent in a bundle
+LIMIT = 2**28  # bytes of a bundle's model: what comes from others must not fill the memory
 _MARK = b"#sha256:"
 
 
@@ -41,14 +46,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
-    """Write tensors and plain data; the file before it stays as NAME.prev.pt if `keep`."""
+def pack(data: dict[str, Any]) -> bytes:
+    """Tensors and plain data as the content of a file."""
     import torch  # not above: the log and the plots write and read without it
 
     buffer = io.BytesIO()
     torch.save({"format": FORMAT} | data, buffer)
     content = buffer.getvalue()
-    content += _MARK + hashlib.sha256(content).hexdigest().encode()
+    return content + _MARK + hashlib.sha256(content).hexdigest().encode()
+
+
+def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
+    """Write tensors and plain data; the file before it stays as NAME.prev.pt if `keep`."""
+    content = pack(data)
     if keep and path.exists():
         os.replace(path, previous(path))  # where load_newest finds it meanwhile
     write(path, content)
@@ -59,24 +69,53 @@ def previous(path: Path) -> Path:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a file that `save` wrote; UserError if it is damaged or foreign."""
+    """Read a file that `save` wrote, or that of a bundle; UserError if it is damaged or foreign."""
     import torch
 
     try:
         content = path.read_bytes()
     except OSError as e:
         raise UserError(f"{path} cannot be read: {e.strerror}") from e
+    if path.suffix.lower() == ".zip":
+        content = _member(path, content)
     body, mark, digest = content.rpartition(_MARK)
     if not mark or hashlib.sha256(body).hexdigest().encode() != digest:
         raise UserError(f"{path} is damaged or foreign: its digest does not fit")
-    try:
+    with blame(path):
+        with zipfile.ZipFile(io.BytesIO(body)) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("its tensors are compressed")  # and could be of any size
         data = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
-        found = data["format"]
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as e:
-        raise UserError(f"{path} is foreign: it holds no tensors and plain data of rlcourse") from e
+        found = dict(data)["format"]
     if found != FORMAT:
         raise UserError(f"{path} has format {found}, this version reads {FORMAT}")
     return data
+
+
+@contextmanager
+def blame(path: Path) -> Iterator[None]:
+    """Whatever fails while a file's content is taken apart is a fault of the file: UserError."""
+    try:
+        yield
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from e
+    except Exception as e:  # a hostile file can raise anything; --debug shows what it was
+        what = " ".join(f"{type(e).__name__}: {e}".split())[:200]
+        raise UserError(f"{path} is foreign: it is not what rlcourse writes ({what})") from e
+
+
+def _member(path: Path, content: bytes) -> bytes:
+    """The model in a bundle, unless it is larger than LIMIT, whatever the zip says of its size."""
+    with blame(path), zipfile.ZipFile(io.BytesIO(content)) as bundle:
+        if MODEL not in bundle.namelist():
+            raise UserError(f"this is no bundle: it holds no {MODEL}")
+        if bundle.getinfo(MODEL).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("compressed in a way whose result cannot be bounded")
+        with bundle.open(MODEL) as file:
+            model = file.read(LIMIT + 1)
+    if len(model) > LIMIT:
+        raise UserError(f"{path} is refused: its {MODEL} has more than {LIMIT >> 20} MB")
+    return model
 
 
 def load_newest(path: Path) -> tuple[dict[str, Any] | None, str]:

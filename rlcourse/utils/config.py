@@ -34,6 +34,7 @@ class Settings:
     eval_every: int = 10  # epochs between evaluations
     eval_episodes: int = 20  # episodes of an evaluation, played by the deterministic policy
     save_every: float = 10.0  # seconds between checkpoints; 0 saves at the end of each epoch
+    init: str = ""  # run folder or bundle whose parameters training starts from
     max_ep_len: int = 0  # time limit of an episode in steps; 0 keeps the environment's own
     mpi_timeout: float = 300.0  # seconds that a process waits for the others
     env_kwargs: dict = field(default_factory=dict)  # key=value ..., passed on to the environment

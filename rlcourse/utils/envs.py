@@ -24,7 +24,7 @@ from rlcourse.utils import mpi
 from rlcourse.utils.config import Settings, UserError
 from rlcourse.utils.spaces import Spaces, check_spaces
 
-TRAIN, EVAL = 0, 1  # streams of episode seeds
+TRAIN, EVAL, TEST = 0, 1, 3  # streams of episode seeds; 2 is run.DRAWS
 EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "pygame": "render"}
 
 

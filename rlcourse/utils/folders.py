@@ -104,14 +104,14 @@ def _plain(x: Any) -> Any:
     return [_plain(value) for value in x] if isinstance(x, list | tuple) else x
 
 
-def write_config(folder: Path, cfg: Any, settings: Settings) -> None:
+def write_config(folder: Path, cfg: Any, settings: Settings, **more: Any) -> None:
     about = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.orig_argv),
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "versions": _versions(),
-    }
+        "versions": versions(),
+    } | more
     data = describe(cfg, settings) | {"about": about}
     write(folder / "config.yaml", yamlfile.dump(data).encode())
 
@@ -127,7 +127,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     return data
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         try:
@@ -160,6 +160,7 @@ def check_same(folder: Path, cfg: Any, settings: Settings) -> bool:
 
 def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """UserError unless one configuration is the other, or the other for longer."""
+    there = asdict(Settings()) | there  # a run may be older than a setting
     differing = [n for n in here if n not in NOT_COMPARED and here[n] != there.get(n)]
     longer = isinstance(there.get("epochs"), int) and here["epochs"] > there["epochs"]
     if differing == ["epochs"] and longer:
@@ -170,11 +171,19 @@ def compare(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
             "learning rate (--lr-end) depends on them; --overwrite starts anew"
         )
     if differing:
-        pairs = ", ".join(f"{flag(n)} {there.get(n)} there, {here[n]} here" for n in differing)
         raise UserError(
-            f"{folder} holds another run ({pairs}): "
+            f"{folder} holds another run ({differences(differing, there, here)}): "
             "choose another --exp-name, or --overwrite to replace it"
         )
+
+
+def differences(names: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Both values of each of these fields, in words."""
+
+    def shown(x: Any) -> Any:
+        return "none" if x in ("", {}) else x
+
+    return ", ".join(f"{flag(n)} {shown(there.get(n))} there, {shown(here[n])} here" for n in names)
 
 
 def check_writable(folder: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from rlcourse import ALGOS
-from rlcourse.utils import checkpoint, config, folders, mpi, tuned, yamlfile
+from rlcourse.utils import checkpoint, config, folders, mpi, policy, tuned, yamlfile
 from rlcourse.utils.config import Settings, UserError, flag, nearest
 from rlcourse.utils.console import clock, columns, number
 from rlcourse.utils.envs import make
@@ -323,8 +323,9 @@ def check(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> Non
         raise UserError(f"--jobs {jobs} with --cpu {cpu}: one of the two must be 1")
     for run in runs:
         folders.check_writable(run.folder)
-        if not overwrite:
-            folders.check_same(run.folder, run.cfg, run.settings)
+        there = not overwrite and folders.check_same(run.folder, run.cfg, run.settings)
+        if run.settings.init and not there:
+            policy.check_initial(run.cfg, run.settings, run.folder)
 
 
 def train(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> list[Failure]:

@@ -71,9 +71,12 @@ class Run:
     def epochs(self, agent: nn.Module, envs: Envs, memory: Replay | None = None) -> Iterator[int]:
         """The epochs still to be done, numbered from 0; afterwards everything is saved."""
         self.agent, self.envs, self.memory = agent, envs, memory
-        self.policy = policy.Policy(agent, envs.spaces, self.settings.device)
+        config = folders.describe(self.cfg, self.settings)
+        self.policy = policy.Policy(agent, envs.spaces, self.settings.device, config)
         self.best, self.seconds = -np.inf, 0.0
-        start, notes = self._open() if self.folder else (0, [])
+        notes = self._start_from()  # before anything is made
+        start, found = self._open() if self.folder else (0, [])
+        notes += found
         if start == self.cfg.epochs:
             self.close()
             return
@@ -143,6 +146,19 @@ class Run:
 
     # ---- folder
 
+    def _start_from(self) -> list[str]:
+        """Take the agent that --init names, unless the run has begun; what there is to say."""
+        self.origin: dict[str, Any] = {}
+        path = self.folder and self.folder / "checkpoint.pt"
+        begun = path and (path.exists() or checkpoint.previous(path).exists())
+        if begun or not self.settings.init:
+            return []
+        found = policy.initial(self.settings.init, self.cfg, self.envs.spaces)
+        self.agent.load_state_dict(found.agent.state_dict())
+        mpi.sync(self.agent)  # the file may have been written anew while the processes read it
+        self.origin = found.log | {"sha256": self.policy.digest()}
+        return [f"starting from {self.settings.init}, after {found.log['TotalEnvInteracts']} steps"]
+
     def _open(self) -> tuple[int, list[str]]:
         """Take the folder, and its checkpoint if there is one: epochs done, and what to say."""
         done, notes = 0, []
@@ -154,7 +170,7 @@ class Run:
         state, note = self._newest()
         if state:
             notes = [note] * bool(note) + sum(mpi.gather(self._restore(state)), [])
-            done = state["epoch"]
+            done, self.origin = state["epoch"], state.get("init", {})
             self.rows = read(self.folder / "progress.csv", done)
             if len(self.rows) < done:
                 notes.append(
@@ -164,7 +180,8 @@ class Run:
         if mpi.rank() == 0:
             if note:  # or the next save would keep the damaged one instead of the good one
                 (self.folder / "checkpoint.pt").unlink(missing_ok=True)
-            folders.write_config(self.folder, self.cfg, self.settings)
+            more = {"init": self.origin} if self.origin else {}
+            folders.write_config(self.folder, self.cfg, self.settings, **more)
         return done, notes
 
     def _newest(self) -> tuple[dict[str, Any] | None, str]:
@@ -184,10 +201,11 @@ class Run:
             self._save_policy("model.pt", row)
             self.logger.sync()
             state = {
-                "config": folders.describe(self.cfg, self.settings),
+                "config": self.policy.config,
                 "epoch": row["Epoch"],
                 "seconds": self.seconds,
                 "best": float(self.best),
+                "init": self.origin,
                 "agent": self.agent.state_dict(),
                 "optimizers": {n: opt.state_dict() for n, opt in self._optimizers().items()},
                 "ranks": ranks,
@@ -222,7 +240,7 @@ class Run:
     def _save_policy(self, name: str, row: dict[str, Any]) -> None:
         if mpi.rank() == 0:
             log = {n: row[n] for n in ("Epoch", "TotalEnvInteracts", "AverageTestEpRet")}
-            policy.save(self.folder / name, self.policy, self.cfg, self.settings, log=log)
+            policy.save(self.folder / name, self.policy, log)
 
     def _leave(self, number_: int) -> None:
         if mpi.rank() == 0:

@@ -1,18 +1,30 @@
-"""A trained policy at work: in a window where there is a screen, as a GIF elsewhere."""
+"""A policy at work: in a window where there is a screen, as a GIF or MP4 elsewhere."""
 
+import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from rlcourse.utils import policy
-from rlcourse.utils.config import Settings, UserError
-from rlcourse.utils.envs import EVAL, episode_seed, make
-from rlcourse.utils.evaluate import NO_LIMIT
+from rlcourse.utils import evaluate
+from rlcourse.utils.checkpoint import write
+from rlcourse.utils.config import UserError
+from rlcourse.utils.policy import Policy
 
 FPS = 25  # of a GIF; viewers do not show many more
+NO_GL = """\
+a film of {env} is drawn through {gl}, which fails here ({error}): install EGL (libegl1, with Mesa \
+or the driver of the GPU) and set MUJOCO_GL=egl, or use a screen and MUJOCO_GL=glfw\
+"""
 
 
 def has_screen() -> bool:
@@ -21,57 +33,117 @@ def has_screen() -> bool:
     )
 
 
-def watch(model: Path, episodes: int = 1, gif: Path | None = None, env_id: str = "") -> list[float]:
-    """Play episodes with the deterministic policy of a run or model file; their returns.
+class Gif:
+    """Pictures (height, width, 3) as a film at its true speed, some of them left out."""
 
-    A model that names a module to import is played only if the caller names it too, as `env_id`.
+    def __init__(self, path: Path, fps: float):
+        self.path, self.every = path, max(1, round(fps / FPS))
+        self.pause = 1000 * self.every / fps  # ms
+        self.count, self.images = 0, []
+
+    def add(self, frame: np.ndarray) -> None:
+        from PIL import Image
+
+        if self.count % self.every == 0:
+            self.images.append(Image.fromarray(frame).quantize(64))
+        self.count += 1
+
+    def save(self) -> None:
+        content, (first, *others) = io.BytesIO(), self.images
+        first.save(content, "GIF", save_all=True, append_images=others, duration=self.pause, loop=0)
+        write(self.path, content.getvalue())
+
+
+class Mp4:
+    """The same with every picture, encoded while it is being played (H.264)."""
+
+    def __init__(self, path: Path, fps: float):
+        try:
+            import imageio_ffmpeg  # noqa: F401  what imageio asks for
+            from imageio.v2 import get_writer
+        except ImportError as e:
+            raise UserError(
+                f'--mp4 needs what is not installed: pip install -e ".[mp4]" ({e})'
+            ) from e
+        self.path, self.folder = path, TemporaryDirectory()
+        self.file = Path(self.folder.name) / "film.mp4"
+        self.writer = get_writer(self.file, fps=fps, macro_block_size=2)
+
+    def add(self, frame: np.ndarray) -> None:
+        self.writer.append_data(frame)
+
+    def save(self) -> None:
+        self.writer.close()
+        write(self.path, self.file.read_bytes())
+        self.folder.cleanup()
+
+
+KINDS = {".gif": Gif, ".mp4": Mp4}
+
+
+def check_film(path: Path, *kinds: str) -> None:
+    """UserError unless a film of one of these kinds, `.gif` or `.mp4`, can be written there."""
+    if path.suffix.lower() not in kinds or not path.absolute().parent.is_dir() or path.is_dir():
+        ends = " or ".join(kinds)
+        raise UserError(
+            f"cannot write {path}: it takes a name that ends in {ends}, in a folder that exists"
+        )
+
+
+def watch(
+    policy: Policy,
+    episodes: int = 1,
+    film: Path | None = None,
+    seed: int = 0,
+    explore: bool = False,
+    allowed: str = "",
+) -> Iterator[tuple[float, int]]:
+    """Play the first episodes of `evaluate` before one's eyes; the return and length of each.
+
+    Without a `film` to write, a .gif or .mp4, in a window. `allowed` is a `module:id` to import.
     """
-    if gif and (gif.suffix != ".gif" or not gif.absolute().parent.is_dir()):
-        raise UserError(
-            f"cannot write {gif}: it takes a name that ends in .gif, in a folder that exists"
-        )
-    mode = "rgb_array" if gif else "human"
-    if gif:
-        os.environ.setdefault("MUJOCO_GL", "egl")  # mujoco, when imported, then needs no screen
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame neither
-    player, config = policy.load(model)
-    if ":" in config["env"] and config["env"] != env_id:
-        raise UserError(
-            f"{model} would import a module for its environment {config['env']}: "
-            f"if you trust it, add --env {config['env']}"
-        )
-    settings = Settings(max_ep_len=config["max_ep_len"], env_kwargs=config["env_kwargs"])
-    env = make(config["env"], settings, render_mode=mode)
-    skip = max(1, round(env.metadata.get("render_fps", 30) / FPS))
-    frames, returns = [], []
+    if film:
+        check_film(film, *KINDS)
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame then needs no screen
+        _check_mujoco(policy.config["env"])
     try:
-        for number in range(episodes):
-            seed = episode_seed(config["seed"], EVAL, number, config["epochs"])
-            returns.append(play(env, player, seed, frames, skip if gif else 0))
+        env = policy.make_env(allowed, render_mode="rgb_array" if film else "human")
+        with closing(env), evaluate.conditions(seed):
+            fps = env.metadata.get("render_fps", 30)
+            recorder = KINDS[film.suffix.lower()](film, fps) if film else None
+            for number in range(episodes):
+                yield play(env, policy, evaluate.start(seed, number), explore, recorder)
+            if recorder:
+                recorder.save()
     except DependencyNotInstalled as e:
-        raise UserError(f'drawing {config["env"]} needs: pip install -e ".[render]" ({e})') from e
-    finally:
-        env.close()
-    if gif:
-        write_gif(gif, frames, env.metadata.get("render_fps", 30) / skip)
-    return returns
+        name = policy.config["env"]
+        raise UserError(f'drawing {name} needs: pip install -e ".[render]" ({e})') from e
 
 
-def play(env: Any, player: policy.Policy, seed: int, frames: list[Any], skip: int) -> float:
-    """One episode; each `skip`-th picture of it is added to `frames`, none if skip is 0."""
+def play(
+    env: gym.Env, policy: Policy, seed: int, explore: bool, recorder: Any
+) -> tuple[float, int]:
+    """One episode, whose pictures go to the recorder if there is one."""
     obs, _ = env.reset(seed=seed)
     total, over, steps = 0.0, False, 0
-    while not over and steps < NO_LIMIT:
-        if skip and steps % skip == 0:
-            frames.append(env.render())
-        obs, rew, term, trunc, _ = env.step(player.act(obs))
+    most = evaluate.limit(env, policy.config["max_ep_len"])
+    while not over and steps < most:
+        if recorder:
+            recorder.add(env.render())
+        obs, rew, term, trunc, _ = env.step(policy.act(obs, explore))
         total, over, steps = total + float(rew), term or trunc, steps + 1
-    return total
+    return total, steps
 
 
-def write_gif(path: Path, frames: list[Any], fps: float) -> None:
-    """Pictures (height, width, 3) as a film at its true speed."""
-    from PIL import Image
-
-    images = [Image.fromarray(frame).quantize(64) for frame in frames]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=1000 / fps, loop=0)
+def _check_mujoco(name: str) -> None:
+    """MuJoCo draws without a screen through EGL, or OSMesa if asked to: UserError if that fails."""
+    if "mujoco" not in str(getattr(gym.registry.get(name), "entry_point", "")):
+        return
+    gl = os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
+    if gl not in ("egl", "osmesa") or not find_spec("mujoco"):
+        return
+    try:
+        import_module(f"mujoco.{gl}").GLContext(16, 16).free()
+    except Exception as e:  # each layer below has errors of its own
+        error = " ".join(f"{type(e).__name__}: {e}".split())
+        raise UserError(NO_GL.format(env=name, gl=gl, error=error)) from e
