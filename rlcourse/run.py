@@ -6,6 +6,7 @@
     python -m rlcourse.run ppo --help                            all flags of an algorithm
     python -m rlcourse.run plot data/ppo_CartPole-v1             draw the learning curves of runs
     python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
+    python -m rlcourse.run check CartPole-v1                     is an environment sound?
 
 A command can be repeated: a run that was cut off continues, a finished one reports, and with more
 --epochs it goes on. Algorithms: {algos}.
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     sys.path.append("")  # for --env my_module:MyEnv-v0
-    commands: dict[str, Callable] = {"plot": plot, "watch": watch}
+    commands: dict[str, Callable] = {"plot": plot, "watch": watch, "check": check}
     commands |= dict.fromkeys(ALGOS, train)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(__doc__.format(algos=", ".join(ALGOS)).strip())
@@ -52,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         if argv[0] not in commands:
             near = nearest(argv[0], commands)
             raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(commands)}")
-        commands[argv[0]](argv[0], normal(argv[1:]))
-        return 0
+        return commands[argv[0]](argv[0], normal(argv[1:])) or 0
     except UserError as e:
         if "--debug" in argv:
             raise
@@ -355,6 +355,31 @@ def watch(command: str, argv: list[str]) -> None:
         print(f"episode {number + 1}: return {ret:.1f}")
     if gif:
         print(gif)
+
+
+def check(command: str, argv: list[str]) -> int:
+    parser = Parser(command, "ENV [flags]", "Is an environment sound, and what can learn in it?")
+    parser.add_argument("env", metavar="ENV", help="Gymnasium id, or module:id")
+    helps = config.helps(Settings)
+    several = {"nargs": "+", "default": [], "metavar": "KEY=VALUE", "help": helps["env_kwargs"]}
+    parser.add_argument("--env-kwargs", **several)
+    parser.add_argument("--max-ep-len", default="0", metavar="INT", help=helps["max_ep_len"])
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(argv)
+    settings = Settings(
+        max_ep_len=config.parse(given.max_ep_len, int, "max_ep_len"),
+        env_kwargs=config.parse_kwargs(given.env_kwargs),
+    )
+    config.check(settings)
+
+    from rlcourse.utils import check
+
+    sound, fitting = check.check(given.env, settings, given.debug)
+    if fitting:
+        algo = "ppo" if "ppo" in fitting else fitting[0]
+        command = shlex.join([algo, "--env", *argv])
+        print(f"\nnext:\n  {interpreter()} -m rlcourse.run {command}")
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

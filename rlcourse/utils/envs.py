@@ -29,6 +29,13 @@ EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "pygame": "render"}
 
 def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
     """One environment whose name, arguments and spaces are in order; UserError says what is not."""
+    env = make_any(name, settings, **kwargs)
+    check_spaces(name, env.observation_space, env.action_space)
+    return env
+
+
+def make_any(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
+    """One environment, whatever its spaces are; UserError if it cannot be made."""
     gym.logger.min_level = gym.logger.ERROR
     if find_spec("mujoco") and "mujoco" in str(getattr(gym.registry.get(name), "entry_point", "")):
         import mujoco
@@ -36,7 +43,7 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         mujoco.set_mju_user_warning(_say_once)  # else each environment repeats it
     limit = settings.max_ep_len or None
     try:
-        env = gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
+        return gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
     except (DependencyNotInstalled, ModuleNotFoundError) as e:
         raise UserError(f"--env {name} needs what is not installed: {_install(e)}") from e
     except Error as e:
@@ -45,8 +52,6 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         given = f" with --env-kwargs {settings.env_kwargs}" if settings.env_kwargs else ""
         what = f"{type(e).__name__}: {_one_line(e)}"
         raise UserError(f"--env {name} cannot be made{given}: {what}") from e
-    check_spaces(name, env.observation_space, env.action_space)
-    return env
 
 
 @cache
