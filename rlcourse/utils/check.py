@@ -9,7 +9,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -101,8 +101,8 @@ class Player:
         self.env, self.findings = env, findings
         self.episodes = self.steps = 0
 
-    def play(self, seed: int, choose: Callable[[int], Any], how: str, most=NO_LIMIT) -> Episode:
-        """An episode of at most so many steps, whose actions are choose(0), choose(1), ..."""
+    def play(self, seed: int, choose: Callable[[int], Any], how: str, most: int = 0) -> Episode:
+        """An episode, of at most so many steps, of the actions choose(0), choose(1), ..."""
         episode, handed_out = Episode(seed), []
         self.episodes += 1
         where = f" at the reset of episode {self.episodes} ({how})"
@@ -111,7 +111,7 @@ class Player:
         self._look(obs, info, where)
         episode.seen.append((deepcopy(obs),))
         handed_out.append(obs)
-        while not episode.end and len(episode.acts) < most:
+        while not episode.end and len(episode.acts) < (most or NO_LIMIT):
             act = choose(len(episode.acts))
             episode.acts.append(deepcopy(act))
             self.steps += 1
@@ -130,18 +130,17 @@ class Player:
             self.findings.add("fault", "observation", text, f", episode {self.episodes} ({how})")
         return episode
 
-    def deviates(self, episode: Episode) -> int | None:
-        """Played again, the step in which an episode first differs from what it was, if any."""
+    def again(self, episode: Episode) -> Episode:
+        """Another one with the same seed and actions."""
         acts = episode.acts
-        again = self.play(episode.seed, lambda t: acts[t], "repeated", most=len(acts))
-        for t, (before, now) in enumerate(zip(episode.seen, again.seen, strict=False)):
-            if not all(map(same, before, now)):
-                return t
-        return None
+        return self.play(episode.seed, lambda t: acts[t], "repeated", most=len(acts))
 
     def _look(self, obs: Any, info: Any, where: str) -> None:
         if text := wrong_obs(obs, self.env.observation_space):
             self.findings.add("fault", "observation", text, where)
+        elif isinstance(self.env.observation_space, Box):
+            if text := outside(obs, self.env.observation_space):
+                self.findings.add("warning", "observation", text, where)
         if not isinstance(info, dict):
             self.findings.add("fault", "info", f"it is a {type(info).__name__}, no dict", where)
 
@@ -161,8 +160,16 @@ def same(a: Any, b: Any) -> bool:
     return data_equivalence(a, b, exact=True) or a != a and b != b
 
 
+def parting(one: Episode, other: Episode) -> int | None:
+    """The step in which two episodes first differ, if any."""
+    for t, (a, b) in enumerate(zip(one.seen, other.seen, strict=False)):
+        if not all(map(same, a, b)):
+            return t
+    return None
+
+
 def wrong_obs(obs: Any, space: Space) -> str:
-    """What is wrong with an observation; nothing if it is in its space and finite."""
+    """What is wrong with an observation; nothing if it is of its space and finite."""
     if isinstance(space, Box):
         if not isinstance(obs, np.ndarray):
             return f"it is a {type(obs).__name__}, no array"
@@ -174,11 +181,17 @@ def wrong_obs(obs: Any, space: Space) -> str:
             finite = np.isfinite(obs.astype(np.float32))
         if not finite.all():
             return f"it is not finite in float32: {obs[~finite][0]}"
-        if not (beyond := (obs < space.low) | (obs > space.high)).any():
-            return ""
-        ends = f"[{number(space.low[beyond][0])}, {number(space.high[beyond][0])}]"
-        return f"it leaves the space: {number(obs[beyond][0])} is outside of {ends}"
+        return ""
     return "" if obs in space else f"it is not in the space: {obs!r:.60}"
+
+
+def outside(obs: np.ndarray, space: Box) -> str:
+    """Which bounds of its box an observation leaves; nothing if it keeps to them."""
+    beyond = (obs < space.low) | (obs > space.high)
+    if not beyond.any():
+        return ""
+    ends = f"[{number(space.low[beyond][0])}, {number(space.high[beyond][0])}]"
+    return f"it leaves its space: {number(obs[beyond][0])} is outside of {ends}"
 
 
 def wrong_reward(rew: Any) -> str:
@@ -294,22 +307,24 @@ def judge(played: list[Episode], limited: bool, findings: Findings) -> None:
         findings.add("note", "reward", text)
 
 
-def repetition(fresh: Player, played: list[Episode], findings: Findings) -> str:
-    """Whether a seed and actions determine an episode, whatever has been played before it."""
-    free = fresh.env.spec.nondeterministic
-    step = fresh.deviates(played[0])
+def repetition(player: Player, new: list[Player], played: list[Episode]) -> str:
+    """Whether a seed and actions determine an episode, in `new` environments and in the old one."""
+    longest = max(played, key=lambda episode: len(episode.acts))
+    step = parting(*(other.again(longest) for other in new))
     if step is not None:
         text = f"the same seed and actions give another episode, from step {step} on"
         why = "all random numbers must come from self.np_random"
-        findings.add("warning" if free else "fault", "seed", f"{text}: {why}")
+        grade = "warning" if player.env.spec.nondeterministic else "fault"
+        player.findings.add(grade, "seed", f"{text}: {why}")
         return "no"
     for episode, _ in zip(reversed(played), within(SECONDS), strict=False):
-        step = fresh.deviates(episode)
-        if step is not None:
-            text = "an episode depends on those played before it: a run that continues begins"
-            findings.add("warning", "seed", f"{text} new ones, and is not exact to the bit")
-            return "only in a new environment, not after other episodes"
-    return f"yes, bit for bit: {fresh.episodes} episodes played again"
+        for other in (new[0], player):
+            if parting(episode, other.again(episode)) is not None:
+                text = "an episode depends on those played before it: a run that continues begins"
+                text += " new ones, and is not exact to the bit"
+                player.findings.add("warning", "seed", text)
+                return "only in a new environment, not after other episodes"
+    return "yes, bit for bit"
 
 
 def speed(env: gym.Env) -> str:
@@ -330,7 +345,7 @@ def speed(env: gym.Env) -> str:
         resetting += reset - began
         resets, steps = resets + 1, steps + count
     reset, step = 1e6 * resetting / resets, 1e6 * stepping / steps
-    return f"reset {reset:,.0f} µs, step {step:,.1f} µs: {1e6 / step:,.0f} steps a second on a core"
+    return f"reset {reset:,.0f} µs, step {step:,.1f} µs: {1e6 / step:,.0f} steps/s on a core"
 
 
 class Trial(Run):
@@ -382,18 +397,20 @@ def after_the_end(env: gym.Env, played: list[Episode]) -> str:
 def check(name: str, settings: Settings, debug: bool = False) -> tuple[bool, list[str]]:
     """Print what there is to know of an environment: whether it is sound, and what fits it."""
     findings, fits = Findings(debug), {}
-    env, other = (make_any(name, settings, disable_env_checker=True) for _ in range(2))
-    player, facts = Player(env, findings), {}
-    with closing(env), closing(other):
-        fit = judge_spaces(name, env, findings)
-        try:
-            facts = examine(player, other, settings)
-            if not findings.grade("fault"):
-                facts["speed"] = speed(env)
-                for algo in ALGOS if fit else []:
-                    fits[algo] = trial(algo, name, settings)
-        except Broken as e:
-            findings.raised(e.__cause__, e.args[0])
+    # check_env is asked below, and Gymnasium's other checker would raise before it
+    envs = [make_any(name, settings, disable_env_checker=True) for _ in range(4)]
+    player, *others = [Player(env, findings) for env in envs]
+    facts, fit = {}, judge_spaces(name, player.env, findings)
+    try:
+        facts = examine(player, others, settings)
+        if facts:
+            facts["speed"] = speed(player.env)
+            for algo in ALGOS if fit else []:
+                fits[algo] = trial(algo, name, settings)
+    except Broken as e:
+        findings.raised(e.__cause__, e.args[0])
+    for env in envs:
+        env.close()
     seen = f"{player.episodes} episodes, {player.steps:,} steps, random and extreme actions"
     sound = not findings.grade("fault")
     fitting = [algo for algo, (works, _) in fits.items() if sound and works]
@@ -407,40 +424,44 @@ def check(name: str, settings: Settings, debug: bool = False) -> tuple[bool, lis
     return sound, fitting
 
 
-def examine(player: Player, other: gym.Env, settings: Settings) -> dict[str, str]:
-    """Play, judge, and tell what has been seen."""
+def examine(player: Player, others: list[Player], settings: Settings) -> dict[str, str]:
+    """Play and judge; if there is no fault, also the facts."""
     env, findings = player.env, player.findings
-    if text := answers(other):
+    asked, *new = others
+    if text := answers(asked.env):
         findings.add("fault", "form", text)
         return {}
-    ask_gymnasium(other, findings)
+    ask_gymnasium(asked.env, findings)
+
+    def sample(t: int) -> Any:
+        return env.action_space.sample()
+
     env.action_space.seed(0)
     played: list[Episode] = []
     for _ in within(SECONDS):
         if len(played) >= EPISODES and player.steps >= STEPS:
             break
-        sample = env.action_space.sample
-        played.append(player.play(len(played), lambda t: sample(), "random actions"))
+        played.append(player.play(len(played), sample, "random actions"))
     after = after_the_end(env, played)
     ways = extremes(env.action_space, np.random.default_rng(0))
     for (how, choose), _ in zip(ways, within(SECONDS), strict=False):
         player.play(player.episodes, choose, how)
-    facts = describe(env, played, settings) | {"after the end": after}
-    if not findings.grade("fault"):
-        limited = settings.max_ep_len or env.spec.max_episode_steps
-        judge(played, bool(limited), findings)
-        facts["repeatable"] = repetition(Player(other, Findings()), played, findings)
-    return facts
+    if findings.grade("fault"):
+        return {}
+    limit = settings.max_ep_len or env.spec.max_episode_steps
+    judge(played, bool(limit), findings)
+    facts = describe(env, played, limit)
+    facts |= {"after the end": after, "repeatable": repetition(player, new, played)}
+    return {} if findings.grade("fault") else facts
 
 
-def describe(env: gym.Env, played: list[Episode], settings: Settings) -> dict[str, str]:
+def describe(env: gym.Env, played: list[Episode], limit: int | None) -> dict[str, str]:
     """The facts of an environment, as far as random actions tell them."""
     obs = [seen[0] for episode in played for seen in episode.seen]
     rews = np.concatenate([episode.rews for episode in played])
     returns = [sum(episode.rews) for episode in played]
     lengths = [len(episode.acts) for episode in played]
     ends = [episode.end or "left open" for episode in played]
-    limit = settings.max_ep_len or env.spec.max_episode_steps
     range_ = ""
     if isinstance(env.observation_space, Box):
         range_ = f", seen from {number(np.min(obs))} to {number(np.max(obs))}"
@@ -451,7 +472,7 @@ def describe(env: gym.Env, played: list[Episode], settings: Settings) -> dict[st
         "reward threshold": number(env.spec.reward_threshold) or "none",
         "rewards seen": f"from {number(rews.min())} to {number(rews.max())}",
         "random policy": f"return {number(np.mean(returns))} ± {number(np.std(returns))}, "
-        f"length {number(np.mean(lengths))} ± {number(np.std(lengths))}, {len(played)} episodes",
+        f"length {number(np.mean(lengths))} ± {number(np.std(lengths))}",
         "episodes end by": ", ".join(f"{end} {ends.count(end)}" for end in sorted(set(ends))),
     }
 
