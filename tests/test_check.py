@@ -487,3 +487,12 @@ def test_the_page_explains_every_finding():
     assert kinds <= {about for _, about in rows}
     produced = {finding[:2] for found in CORPUS.values() for finding in found}
     assert produced <= set(rows)
+
+
+def test_the_environment_on_the_page_is_sound(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (code,) = re.findall(
+        r"^```python\n(.*?class Tank.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S
+    )
+    Path("tank.py").write_text(code)
+    assert findings("tank:Tank-v0", env_kwargs={"leak": 0.3}) == []

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from rlcourse import ALGOS, run
+from rlcourse.utils import check as checks
 from rlcourse.utils import config, folders, mpi, plot
 from rlcourse.utils import run as runs
 from rlcourse.utils.run import Run
@@ -250,7 +251,12 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "grid", record)
     monkeypatch.setattr(run, "resolve", resolve)
     monkeypatch.setattr(runs, "device", torch.device)
-    for module, name in ((mpi, "launch"), (plot, "plot"), (folders, "runs_under")):
+    for module, name in (
+        (mpi, "launch"),
+        (plot, "plot"),
+        (folders, "runs_under"),
+        (checks, "check"),
+    ):
         monkeypatch.setattr(module, name, accept)
     return made
 
