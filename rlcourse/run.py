@@ -44,16 +44,15 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     sys.path.append("")  # for --env my_module:MyEnv-v0
-    commands: dict[str, Callable] = {"plot": plot, "watch": watch, "check": check}
-    commands |= dict.fromkeys(ALGOS, train)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(__doc__.format(algos=", ".join(ALGOS)).strip())
         return 0
     try:
-        if argv[0] not in commands:
-            near = nearest(argv[0], commands)
-            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(commands)}")
-        return commands[argv[0]](argv[0], normal(argv[1:])) or 0
+        known = commands()
+        if argv[0] not in known:
+            near = nearest(argv[0], known)
+            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {', '.join(known)}")
+        return known[argv[0]](argv[0], normal(argv[1:])) or 0
     except UserError as e:
         if "--debug" in argv:
             raise
@@ -67,6 +66,11 @@ def main(argv: list[str] | None = None) -> int:
     except Exception:  # a bug, or an environment's: the other processes end with this one
         traceback.print_exc()
         return stop(1)
+
+
+def commands() -> dict[str, Callable]:
+    known = {"plot": plot, "watch": watch, "check": check, "completion": completion}
+    return known | dict.fromkeys(ALGOS, train)
 
 
 def stop(code: int) -> int:
@@ -380,6 +384,15 @@ def check(command: str, argv: list[str]) -> int:
         command = shlex.join([algo, "--env", *argv])
         print(f"\nnext:\n  {interpreter()} -m rlcourse.run {command}")
     return 0 if sound else 1
+
+
+def completion(command: str, argv: list[str]) -> None:
+    about = 'For bash and zsh; put  eval "$(rlcourse completion)"  into ~/.bashrc or ~/.zshrc.'
+    Parser(command, "", about).parse_args(argv)
+
+    from rlcourse.utils.completion import script
+
+    print(script(commands()), end="")
 
 
 if __name__ == "__main__":

@@ -71,16 +71,22 @@ def _install(e: Exception) -> str:
     return _one_line(e)
 
 
+def newest() -> dict[str, int]:
+    """The newest version of each registered environment."""
+    found: dict[str, int] = {}
+    for spec in gym.registry.values():
+        if "/" not in spec.id and (spec.version or 0) >= found.get(spec.name, 0):
+            found[spec.name] = spec.version or 0
+    return found
+
+
 def _similar(name: str) -> str:
     """The registered environments whose names come nearest, each in its newest version."""
-    newest = {}
-    for spec in gym.registry.values():
-        if "/" not in spec.id and (spec.version or 0) >= newest.get(spec.name, 0):
-            newest[spec.name] = spec.version or 0
+    versions = newest()
     stem = name.rpartition(":")[2].split("-v")[0]
-    stems = {known.lower(): known for known in newest}
+    stems = {known.lower(): known for known in versions}
     near = difflib.get_close_matches(stem.lower(), stems, n=3, cutoff=0.6)
-    ids = [f"{stems[word]}-v{newest[stems[word]]}" for word in near]
+    ids = [f"{stems[word]}-v{versions[stems[word]]}" for word in near]
     return f" Try {', '.join(ids)}." if ids else " Try one of `gymnasium.pprint_registry()`."
 
 
