@@ -31,8 +31,8 @@ from rlcourse.utils.evaluate import NO_LIMIT
 from rlcourse.utils.run import Run
 from rlcourse.utils.spaces import check_spaces
 
-EPISODES, STEPS = 10, 2000  # so many at least with random actions, ...
-SECONDS = 2.0  # ... unless that takes longer in processor time; also the longest episode
+EPISODES, STEPS = 10, 2000  # with random actions, at least;
+SECONDS = 2.0  # but not more processor time for them, for extreme ones, or for one episode alone
 FAR = 10.0  # the extreme action where the box has no end
 WIDE = 1e6  # the width of an action box beyond which it says nothing about a useful scale
 GRADES = {"fault": "bold red", "warning": "yellow", "note": "dim"}
@@ -414,7 +414,7 @@ def check(name: str, settings: Settings, debug: bool = False) -> tuple[bool, lis
         findings.raised(e.__cause__, e.args[0])
     for env in envs:
         env.close()
-    seen = f"{player.episodes} episodes, {player.steps:,} steps, random and extreme actions"
+    seen = f"{player.episodes:,} episodes, {player.steps:,} steps: random, extreme and repeated"
     sound = not findings.grade("fault")
     fitting = [algo for algo, (works, _) in fits.items() if sound and works]
     fits_what = f"and fits {', '.join(fitting)}" if fitting else "but fits no algorithm here"
