@@ -10,6 +10,7 @@
     python -m rlcourse.run eval data/ppo_CartPole-v1             measure how good policies are
     python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
     python -m rlcourse.run export RUN bundle.zip                 a trained agent as one file
+    python -m rlcourse.run check CartPole-v1                     is an environment sound?
 
 A command can be repeated: a run that was cut off continues, a finished one reports, and with more
 --epochs it goes on. Algorithms: {algos}.
@@ -44,20 +45,18 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # for terminals without Greek letters
     sys.path.append("")  # for --env my_module:MyEnv-v0
-    commands: dict[str, Callable] = {"plot": plot, "watch": watch}
-    commands |= {"eval": evaluate, "export": export}
-    commands |= dict.fromkeys(ALGOS, train)
+    known = commands()
     if argv and argv[0].endswith((".yaml", ".yml")):
-        commands[argv[0]] = train
+        known[argv[0]] = train
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(__doc__.format(algos=", ".join(ALGOS)).strip())
         return 0
     try:
-        if argv[0] not in commands:
-            near = nearest(argv[0], commands)
-            known = ", ".join([*commands, "or a FILE.yaml"])
-            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {known}")
-        return commands[argv[0]](argv[0], normal(argv[1:])) or 0
+        if argv[0] not in known:
+            near = nearest(argv[0], known)
+            names = ", ".join([*known, "or a FILE.yaml"])
+            raise UserError(f"unknown command '{argv[0]}'.{near} Known: {names}")
+        return known[argv[0]](argv[0], normal(argv[1:])) or 0
     except UserError as e:
         if "--debug" in argv:
             raise
@@ -71,6 +70,11 @@ def main(argv: list[str] | None = None) -> int:
     except Exception:  # a bug, or an environment's: the other processes end with this one
         traceback.print_exc()
         return stop(1)
+
+
+def commands() -> dict[str, Callable]:
+    known = {"plot": plot, "eval": evaluate, "watch": watch, "export": export, "check": check}
+    return known | {"completion": completion} | dict.fromkeys(ALGOS, train)
 
 
 def stop(code: int) -> int:
@@ -434,6 +438,40 @@ def export(command: str, argv: list[str]) -> None:
     result = bundle.export(given.run, path, given.episodes, given.seed, given.env)
     mean, low, high = (number(result[name]) for name in ("mean", "low", "high"))
     print(f"{path}: return {mean} ({low} to {high}) over {given.episodes} episodes")
+
+
+def check(command: str, argv: list[str]) -> int:
+    parser = Parser(command, "ENV [flags]", "Is an environment sound, and what can learn in it?")
+    parser.add_argument("env", metavar="ENV", help="Gymnasium id, or module:id")
+    helps = config.helps(Settings)
+    several = {"nargs": "+", "default": [], "metavar": "KEY=VALUE", "help": helps["env_kwargs"]}
+    parser.add_argument("--env-kwargs", **several)
+    parser.add_argument("--max-ep-len", default="0", metavar="INT", help=helps["max_ep_len"])
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(argv)
+    settings = Settings(
+        max_ep_len=config.parse(given.max_ep_len, int, "max_ep_len"),
+        env_kwargs=config.parse_kwargs(given.env_kwargs),
+    )
+    config.check(settings)
+
+    from rlcourse.utils import check
+
+    sound, fitting = check.check(given.env, settings, given.debug)
+    if fitting:
+        algo = "ppo" if "ppo" in fitting else fitting[0]
+        command = shlex.join([algo, "--env", *argv])
+        print(f"\nnext:\n  {interpreter()} -m rlcourse.run {command}")
+    return 0 if sound else 1
+
+
+def completion(command: str, argv: list[str]) -> None:
+    about = 'For bash and zsh; put  eval "$(rlcourse completion)"  into ~/.bashrc or ~/.zshrc.'
+    Parser(command, "", about).parse_args(argv)
+
+    from rlcourse.utils.completion import script
+
+    print(script(commands()), end="")
 
 
 if __name__ == "__main__":

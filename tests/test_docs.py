@@ -17,6 +17,7 @@ import torch
 
 from rlcourse import ALGOS, run
 from rlcourse.utils import bundle, config, folders, grid, mpi, plot, policy
+from rlcourse.utils import check as checks
 from rlcourse.utils.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -262,7 +263,13 @@ def dry(monkeypatch, tmp_path):
     monkeypatch.setattr(grid, "resolve", resolve)
     monkeypatch.setattr(grid, "device", torch.device)
     monkeypatch.setattr(policy, "check_initial", lambda *_: None)
-    for module, name in ((mpi, "launch"), (plot, "curves"), (policy, "files"), (bundle, "export")):
+    for module, name in (
+        (mpi, "launch"),
+        (plot, "curves"),
+        (policy, "files"),
+        (bundle, "export"),
+        (checks, "check"),
+    ):
         monkeypatch.setattr(module, name, accept)
     return made
 

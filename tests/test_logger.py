@@ -25,10 +25,12 @@ ROWS = [
 ]
 
 
-def tiny(folder=None, env="CartPole-v1", epochs=2, eval_every=2, **more):
+def tiny(folder=None, env="CartPole-v1", epochs=2, eval_every=2, save_every=10.0, **more):
     """A short run of PPO and its rows."""
     cfg = ppo.Config(env=env, epochs=epochs, num_envs=2, horizon=32, minibatch=32, passes=1, **more)
-    settings = Settings(eval_every=eval_every, eval_episodes=2, max_ep_len=50)
+    settings = Settings(
+        eval_every=eval_every, eval_episodes=2, max_ep_len=50, save_every=save_every
+    )
     run = Run(cfg, settings, folder, show=False)
     ppo.train(cfg, run)
     return run.rows
@@ -214,6 +216,101 @@ def test_continuing_hides_what_tensorboard_had_of_dropped_rows(tmp_path):
     log.write(ROWS[1] | {"KL": 0.5})
     log.close()
     assert events(tmp_path)["train/KL"] == [(100, pytest.approx(0.1)), (200, 0.5)]
+
+
+def assert_the_same(folder, rows):
+    """TensorBoard shows the rows, each value once."""
+    found = events(folder)
+    for name in rows[0]:
+        expected = [(r["TotalEnvInteracts"], r[name]) for r in rows if r[name] is not None]
+        assert found.pop(f"{group(name)}/{name}", []) == [
+            (step, pytest.approx(value, rel=1e-6)) for step, value in expected
+        ]
+    assert found == {}
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["before the first checkpoint", "later"])
+def test_a_run_that_was_cut_off_shows_each_row_once(saved, tmp_path, monkeypatch):
+    write = Logger.write
+
+    def cut_off(self, row):
+        write(self, row)
+        if row["Epoch"] == 3:
+            with open(tmp_path / "progress.csv", "a") as file:
+                file.write("4,25")  # a row that was being written
+            raise KeyboardInterrupt
+
+    save_every = 0 if saved else 1000
+    monkeypatch.setattr(Logger, "write", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        tiny(tmp_path, epochs=4, save_every=save_every)
+    with open(next(tmp_path.glob("events.*")), "ab") as file:
+        file.write(b"torn")
+    monkeypatch.setattr(Logger, "write", write)
+    rows = tiny(tmp_path, epochs=4, save_every=save_every)
+    assert len(list(tmp_path.glob("events.*"))) == 2
+    assert rows == read(tmp_path / "progress.csv") and len(rows) == 4
+    assert_the_same(tmp_path, rows)
+
+
+def test_a_run_that_goes_on_for_longer_shows_each_row_once(tmp_path):
+    tiny(tmp_path, epochs=2)
+    rows = tiny(tmp_path, epochs=5)
+    assert len(rows) == 5
+    assert_the_same(tmp_path, rows)
+
+
+def sessions(logdir):
+    """What TensorBoard's own hparams page is given: parameters and final metrics of each run."""
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logdir))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(logdir))
+    backend = backend_context.Context(TBContext(data_provider=provider, logdir=str(logdir)))
+    ctx, request = RequestContext(), api_pb2.ListSessionGroupsRequest(slice_size=100)
+    request.allowed_statuses.extend([api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS])
+    experiment = backend.experiment_from_metadata(
+        ctx, "", True, backend.hparams_metadata(ctx, ""), []
+    )
+    for metric in experiment.metric_infos:
+        request.col_params.add().metric.CopyFrom(metric.name)
+    handler = list_session_groups.Handler(ctx, backend, "", request)
+    found = {}
+    for run in handler.run().session_groups:
+        (session,) = run.sessions
+        params = {n: getattr(v, v.WhichOneof("kind")) for n, v in run.hparams.items()}
+        values = {m.name.tag: m.value for m in session.metric_values}
+        found[session.name] = params, values
+    return found, {info.name for info in experiment.hparam_infos if info.differs}
+
+
+def test_tensorboard_compares_runs_by_hyper_parameters_and_results(tmp_path):
+    slow = tiny(tmp_path / "a" / "slow", lr=1e-4, hidden=(8, 8))
+    fast = tiny(tmp_path / "b" / "fast", lr=1e-2, epochs=3, norm_obs=False)
+    found, differing = sessions(tmp_path)
+    assert set(found) == {"a/slow", "b/fast"}
+    for name, rows, lr, hidden in (("a/slow", slow, 1e-4, "8,8"), ("b/fast", fast, 1e-2, "64,64")):
+        params, values = found[name]
+        assert (params["algo"], params["env"], params["seed"]) == ("ppo", "CartPole-v1", 0)
+        assert (params["lr"], params["hidden"]) == (lr, hidden)
+        for column in ("AverageTestEpRet", "AverageEpRet"):
+            last = console.last(rows, column)
+            assert values[f"{group(column)}/{column}"] == pytest.approx(last)
+    assert differing == {"lr", "hidden", "norm_obs"}
+
+
+def test_hyper_parameters_are_there_from_the_first_moment_of_a_run(tmp_path):
+    (folder := tmp_path / "run").mkdir()
+    log = Logger(folder, [], {"lr": 0.5, "hidden": [8, 4], "norm_obs": True, "clip": 1})
+    params, values = sessions(tmp_path)[0]["run"]
+    log.close()
+    assert params == {"lr": 0.5, "hidden": "8,4", "norm_obs": "True", "clip": 1}
+    assert values == {}
 
 
 # ------------------------------------------------------------------------------ the console

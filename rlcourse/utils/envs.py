@@ -30,6 +30,13 @@ EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "pygame": "render"}
 
 def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
     """One environment whose name, arguments and spaces are in order; UserError says what is not."""
+    env = make_any(name, settings, **kwargs)
+    check_spaces(name, env.observation_space, env.action_space)
+    return env
+
+
+def make_any(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
+    """One environment, whatever its spaces are; UserError if it cannot be made."""
     gym.logger.min_level = gym.logger.ERROR
     if find_spec("mujoco") and "mujoco" in str(getattr(gym.registry.get(name), "entry_point", "")):
         import mujoco
@@ -37,7 +44,7 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         mujoco.set_mju_user_warning(_say_once)  # else each environment repeats it
     limit = settings.max_ep_len or None
     try:
-        env = gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
+        return gym.make(name, max_episode_steps=limit, **kwargs, **settings.env_kwargs)
     except (DependencyNotInstalled, ModuleNotFoundError) as e:
         raise UserError(f"--env {name} needs what is not installed: {_install(e)}") from e
     except Error as e:
@@ -46,8 +53,6 @@ def make(name: str, settings: Settings, **kwargs: Any) -> gym.Env:
         given = f" with --env-kwargs {settings.env_kwargs}" if settings.env_kwargs else ""
         what = f"{type(e).__name__}: {_one_line(e)}"
         raise UserError(f"--env {name} cannot be made{given}: {what}") from e
-    check_spaces(name, env.observation_space, env.action_space)
-    return env
 
 
 @cache
@@ -67,16 +72,22 @@ def _install(e: Exception) -> str:
     return _one_line(e)
 
 
+def newest() -> dict[str, int]:
+    """The newest version of each registered environment."""
+    found: dict[str, int] = {}
+    for spec in gym.registry.values():
+        if "/" not in spec.id and (spec.version or 0) >= found.get(spec.name, 0):
+            found[spec.name] = spec.version or 0
+    return found
+
+
 def _similar(name: str) -> str:
     """The registered environments whose names come nearest, each in its newest version."""
-    newest = {}
-    for spec in gym.registry.values():
-        if "/" not in spec.id and (spec.version or 0) >= newest.get(spec.name, 0):
-            newest[spec.name] = spec.version or 0
+    versions = newest()
     stem = name.rpartition(":")[2].split("-v")[0]
-    stems = {known.lower(): known for known in newest}
+    stems = {known.lower(): known for known in versions}
     near = difflib.get_close_matches(stem.lower(), stems, n=3, cutoff=0.6)
-    ids = [f"{stems[word]}-v{newest[stems[word]]}" for word in near]
+    ids = [f"{stems[word]}-v{versions[stems[word]]}" for word in near]
     return f" Try {', '.join(ids)}." if ids else " Try one of `gymnasium.pprint_registry()`."
 
 

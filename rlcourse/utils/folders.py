@@ -97,6 +97,12 @@ def describe(cfg: Any, settings: Settings) -> dict[str, Any]:
     return _plain({"algo": algo_of(cfg)} | asdict(cfg) | asdict(settings))
 
 
+def hparams(cfg: Any, settings: Settings) -> dict[str, Any]:
+    """What two runs may be compared by; not epochs, which may grow when a run goes on."""
+    all_ = describe(cfg, settings)
+    return {n: value for n, value in all_.items() if n not in NOT_COMPARED | {"epochs"}}
+
+
 def _plain(x: Any) -> Any:
     """Tuples as lists, which is what YAML knows."""
     if isinstance(x, dict):

@@ -33,7 +33,9 @@ def group(column: str) -> str:
 class Logger:
     """The rows of one run; without a folder they are kept in memory only."""
 
-    def __init__(self, folder: Path | None, rows: list[dict[str, Any]]):
+    def __init__(
+        self, folder: Path | None, rows: list[dict[str, Any]], hparams: dict[str, Any] | None = None
+    ):
         self.rows = list(rows)
         self.stored: dict[str, list[Any]] = defaultdict(list)
         self.writes = folder is not None and mpi.rank() == 0
@@ -43,8 +45,25 @@ class Logger:
         write(self.path, table(self.rows).encode())  # drops rows that a checkpoint does not cover
         from torch.utils.tensorboard import SummaryWriter  # takes half a second
 
-        done = self.rows[-1]["TotalEnvInteracts"] + 1 if rows else None
-        self.events = SummaryWriter(str(folder), purge_step=done)
+        done = self.rows[-1]["TotalEnvInteracts"] + 1 if rows else 0
+        self.events = SummaryWriter(str(folder), purge_step=done)  # hides later steps of before
+        self._begin_session(hparams or {})
+
+    def _begin_session(self, hparams: dict[str, Any]) -> None:
+        """What TensorBoard's hparams page shows of the run, in the run's own event file.
+
+        Of the three summaries only the start of the session: from the runs that have no other one
+        TensorBoard finds out itself what they were trained with, what differs, and what came out.
+        """
+        from torch.utils.tensorboard.summary import hparams as summaries
+
+        plain = {}
+        for name, value in hparams.items():
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            plain[name] = value if type(value) in (int, float) else text
+        _, start, _ = summaries(plain, {})
+        self.events.file_writer.add_summary(start)
+        self.events.flush()
 
     def store(self, **values: Any) -> None:
         """Keep numbers, or the means of tensors, for the epoch's averages."""

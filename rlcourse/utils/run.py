@@ -81,7 +81,7 @@ class Run:
             self.close()
             return
         self.evaluation = Evaluation(self.cfg.env, self.cfg.seed, self.settings)
-        self.logger = Logger(self.folder, self.rows)
+        self.logger = Logger(self.folder, self.rows, folders.hparams(self.cfg, self.settings))
         self.rows = self.logger.rows
         self.began = time.monotonic() - self.seconds
         self.saved = time.monotonic()
