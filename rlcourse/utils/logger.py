@@ -68,7 +68,7 @@ class Logger:
     def store(self, **values: Any) -> None:
         """Keep numbers, or the means of tensors, for the epoch's averages."""
         for column, value in values.items():
-            if isinstance(value, Tensor):
+            if hasattr(value, "detach"):  # a tensor; torch need not be loaded to read a log
                 value = value.detach().float().mean()
             self.stored[column].append(value)
 
