@@ -330,7 +330,8 @@ def check(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> Non
 
 def train(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> list[Failure]:
     """Do what is left of the runs, `jobs` at a time; one that fails does not stop the others."""
-    left = mpi.first([overwrite or done(run) != run.cfg.epochs for run in runs])
+    here = runs if mpi.rank() == 0 else []  # what is wrong is told once
+    left = mpi.first([overwrite or done(run) != run.cfg.epochs for run in here])
     for run, more in zip(runs, left, strict=True):
         if mpi.rank() == 0 and not more:
             print(f"finished already: {run.folder}")
