@@ -284,7 +284,7 @@ CORPUS = {  # what must be found: a list of (grade, about, part of the text)
     Raises: [("fault", "raises", "ZeroDivisionError: division by zero (test_check.py:")],
     RaisesAtReset: [("fault", "raises", "RuntimeError: no road ahead (test_check.py:")],
     RaisesInACorner: [("fault", "raises", "ValueError: fell off (test_check.py:")],
-    Endless: [("warning", "end", "no episode ended in 1000 steps")],
+    Endless: [("warning", "end", "no episode ended in")],
     HiddenLimit: [("warning", "end", "every episode terminates at step 20")],
     Bandit: [("note", "end", "one step long")],
     SameStart: [("note", "seed", "start in the same state")],
@@ -297,8 +297,8 @@ CORPUS = {  # what must be found: a list of (grade, about, part of the text)
     Buttons: [("warning", "spaces", "has MultiDiscrete actions")],
 }
 for env in CORPUS:
-    gym.register(f"{env.__name__}-v0", entry_point=env)
-gym.register("Free-v0", entry_point=OwnNoise, nondeterministic=True)
+    gym.register(f"corpus/{env.__name__}-v0", entry_point=env)
+gym.register("corpus/Free-v0", entry_point=OwnNoise, nondeterministic=True)
 
 
 @pytest.fixture(autouse=True)
@@ -324,7 +324,7 @@ def findings(name, **settings):
 
 @pytest.mark.parametrize("env", CORPUS, ids=lambda env: env.__name__)
 def test_what_is_broken_is_named_and_nothing_else(env):
-    found = findings(f"{env.__name__}-v0")
+    found = findings(f"corpus/{env.__name__}-v0")
     for grade, about, part in CORPUS[env]:
         assert any((grade, about) == f[:2] and part in f[2] for f in found), found
     mentioned = {f[:2] for f in found if f[1] != "gymnasium"}
@@ -334,11 +334,11 @@ def test_what_is_broken_is_named_and_nothing_else(env):
 
 
 def test_what_an_environment_admits_is_no_fault():
-    assert [f[:2] for f in findings("Free-v0")] == [("warning", "seed")]
+    assert [f[:2] for f in findings("corpus/Free-v0")] == [("warning", "seed")]
 
 
 def test_a_time_limit_ends_what_would_not_end():
-    assert findings("Endless-v0", max_ep_len=30) == []
+    assert findings("corpus/Endless-v0", max_ep_len=30) == []
 
 
 def report(capsys, words):
@@ -371,7 +371,7 @@ def test_a_sound_environment_gets_a_verdict_facts_and_the_command_to_train(capsy
     )
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1", "Infinite-v0"])
+@pytest.mark.parametrize("name", ["CartPole-v1", "corpus/Infinite-v0"])
 def test_an_algorithm_fits_if_it_trains_and_else_its_own_reason_is_given(name, capsys):
     code, out, _ = report(capsys, name)
     assert code == 0
@@ -398,30 +398,30 @@ def test_an_algorithm_that_meets_a_fault_while_it_learns_names_it(capsys, monkey
         def rew(self, action):
             return np.nan if self.late else 1.0
 
-    gym.register("Late-v0", entry_point=Late)
-    code, out, _ = report(capsys, "Late-v0")
-    assert code == 1 and out.startswith("Late-v0 is not sound")
+    gym.register("corpus/Late-v0", entry_point=Late)
+    code, out, _ = report(capsys, "corpus/Late-v0")
+    assert code == 1 and out.startswith("corpus/Late-v0 is not sound")
     assert "FloatingPointError: the reward of environment" in " ".join(out.split())
     assert "while vpg learnt" in " ".join(out.split())
-    del gym.registry["Late-v0"]
+    del gym.registry["corpus/Late-v0"]
 
 
 def test_an_unsound_environment_gets_the_fault_and_exit_code_1(capsys):
-    code, out, err = report(capsys, "NanReward-v0")
+    code, out, err = report(capsys, "corpus/NanReward-v0")
     assert (code, err) == (1, "")
-    assert out.startswith("NanReward-v0 is not sound\n")
+    assert out.startswith("corpus/NanReward-v0 is not sound\n")
     assert "nan in step 7 of episode" in out and "next:" not in out and " ppo " not in out
 
 
 def test_spaces_that_no_algorithm_takes_are_no_fault(capsys):
-    code, out, _ = report(capsys, "Named-v0")
+    code, out, _ = report(capsys, "corpus/Named-v0")
     assert code == 0
-    assert out.startswith("Named-v0 is sound but fits no algorithm here\n")
+    assert out.startswith("corpus/Named-v0 is sound but fits no algorithm here\n")
     assert "gymnasium.wrappers.FlattenObservation" in out and "next:" not in out
 
 
 def test_debug_shows_where_an_environment_raised(capsys):
-    code, _, err = report(capsys, "Raises-v0 --debug")
+    code, _, err = report(capsys, "corpus/Raises-v0 --debug")
     assert code == 1
     assert "return 1 / (self.t - 5)" in err and "ZeroDivisionError" in err
 
