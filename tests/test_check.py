@@ -378,7 +378,7 @@ def test_an_algorithm_fits_if_it_trains_and_else_its_own_reason_is_given(name, c
     verdict = re.search(r"sound and fits (.*)", out)[1].split(", ")
     for algo in ALGOS:
         trained = run.main(f"{algo} --env {name} --epochs 1 --horizon 32 --eval-episodes 1".split())
-        reason = capsys.readouterr().err.removeprefix("rlcourse: ").strip()
+        reason = capsys.readouterr().err.removeprefix(f"rlcourse: --env {name}: ").strip()
         assert (algo in verdict) == (trained == 0)
         said = re.search(rf"^  {algo} +(yes|no) +(.*?) *$", out, re.MULTILINE)
         assert said[1] == ("yes" if trained == 0 else "no")

@@ -12,7 +12,7 @@ from rlcourse import ALGOS, run
 
 CASES = {
     "p": {"plot", "ppo"},
-    "": {"plot", "watch", "check", "completion", *ALGOS},
+    "": {"plot", "eval", "watch", "export", "check", "completion", *ALGOS},
     "ppo --ga": {"--gamma"},
     "sac --rand": {"--random-steps"},
     "vpg --rand": set(),

@@ -197,7 +197,7 @@ MISTAKES = {
     "algo: ppo\nenv: " + "[" * 20_000: ["nested too deeply"],
     "algo: ppo\nenv: \x00\n": ["cannot be read"],
     "algo: ppo\nenv: Nowhere-v0\n": [":1: ", "--env Nowhere-v0"],
-    "algo: sac\nenv: CartPole-v1\n": [":1: ", "--env CartPole-v1: actions are Discrete"],
+    "algo: td3\nenv: CartPole-v1\n": [":1: ", "--env CartPole-v1: actions are Discrete"],
     "algo: ppo\nenv: os:Thing-v0\n": [":1: ", "os:Thing-v0 would import a module", "add --env"],
     "algo: ppo\nenv: CartPole-v1\nminibatch: 100\n": [":1: ", "--minibatch 100", "try 128"],
     "- algo: ppo\n  env: CartPole-v1\n- algo: ppo\n  env: CartPole-v1\n": [":3: ", "would share"],
@@ -312,7 +312,7 @@ def draw(name, kind):
 @pytest.mark.parametrize("seed", range(100))
 def test_no_two_configurations_of_a_grid_share_a_folder(seed, monkeypatch):
     random.seed(seed)
-    monkeypatch.setattr(grid, "resolve", lambda env, *_, **__: env)
+    monkeypatch.setattr(grid, "resolve", lambda cfg, settings: cfg.env)
     monkeypatch.setattr(config, "check_shares", lambda *_: None)
     modules = [grid.algorithm(name) for name in random.sample(["vpg", "ppo"], random.randint(1, 2))]
     kinds = {f.name: f.type for f in ppo.Config.__dataclass_fields__.values()}
