@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from rlcourse import ExperimentGrid, ppo, run
-from rlcourse.utils import checkpoint, config, folders, grid, jobs, yamlfile
+from rlcourse.utils import checkpoint, config, folders, grid, jobs, tuned, yamlfile
 from rlcourse.utils.config import Settings, UserError
 from rlcourse.utils.logger import newest, read
 
@@ -753,3 +753,37 @@ def test_the_newest_row_is_found_at_the_end_of_a_long_file_that_is_being_written
     assert newest(path) == {"Epoch": 1, "KL": 0.5}
     path.write_text("Epoch,KL\n" + "".join(f"{n},\n" for n in range(10_000)) + "10000,0.")
     assert newest(path) == {"Epoch": 9999, "KL": None} == read(path)[-1]
+
+
+# ---------------------------------------------------------------------------- tuned settings
+
+
+def test_every_tuned_setting_is_a_valid_configuration_of_its_algorithm():
+    pairs = [(algo, env) for algo, envs in tuned.table().items() for env in envs]
+    assert len(pairs) >= 4
+    for algo, env in pairs:
+        cfg = grid.algorithm(algo).Config(**{"env": env} | tuned.values(algo, env))
+        config.check(cfg)
+        config.check_shares(cfg, 1)
+
+
+def test_tuned_settings_are_the_defaults_below_the_flags_and_part_of_the_name(capsys):
+    values = tuned.values("ppo", "Pendulum-v1")
+    assert values["gamma"] == 0.9 and "lr" in values
+    mine = grid.Grid([ppo])
+    mine.tuned = True
+    for name, text in (("env", "Pendulum-v1"), ("lr", "0.5")):
+        mine.put(name, [text])
+    (run_,) = grid.expand([mine])
+    assert run_.cfg == ppo.Config(**{"env": "Pendulum-v1"} | values | {"lr": 0.5})
+    assert str(run_.folder.parent) == "data/ppo_Pendulum-v1_tuned_lr0.5"
+    assert run.main(["ppo", "--env", "Pendulum-v1", "--tuned", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "tuned ppo on Pendulum-v1: " in out and "--gamma 0.9" in out
+
+
+def test_what_is_not_tuned_is_said_with_what_is(capsys):
+    assert run.main(["ppo", "--env", "CliffWalking-v1", "--tuned"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "ppo on CliffWalking-v1" in err and "Pendulum-v1" in err
+    assert list(Path().iterdir()) == []
