@@ -72,7 +72,7 @@ def width(act: Space, *kinds: type[Space]) -> int:
     if not isinstance(act, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise UserError(
-            f"actions are {type(act).__name__}, and a {wanted} is needed: ppo, vpg and sac take both"
+            f"actions are {type(act).__name__}, but {wanted} is needed: ppo, vpg and sac take both"
         )
     if not isinstance(act, Box):
         return int(act.n)
