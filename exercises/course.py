@@ -1,0 +1,161 @@
+"""What exercises there are: their texts, and the blank, solution and mutants made from one source.
+
+An exercise is a folder below _author/: task.toml (texts, hints, mutants), source.py (the statement
+and the solution, between BEGIN SOLUTION and END SOLUTION) and check.py (what is tried, see lab.py).
+This module does not import torch, so that lists and hints come at once.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+AUTHOR = HERE / "_author"
+
+SETS = {
+    1: ("ps1_distributions", "Distributions and shapes"),
+    2: ("ps2_returns", "Returns and advantages"),
+    3: ("ps3_policy_gradient", "Policy gradient"),
+    4: ("ps4_ppo", "PPO"),
+    5: ("ps5_q_learning", "Q-learning for continuous actions"),
+    6: ("ps6_sac", "SAC"),
+    7: ("ps7_engineering", "Engineering that decides results"),
+    8: ("ps8_statistics", "Statistics and reproduction"),
+    9: ("ps9_bugs", "Find the silent bug"),
+}
+BLOCK = re.compile(r"^([ ]*)# BEGIN SOLUTION\n(.*?)^[ ]*# END SOLUTION\n", re.M | re.S)
+DEF = re.compile(r"^([ ]*)(?:def|class) (\w+)", re.M)
+
+
+class UserError(Exception):
+    """A mistake in how the runner was called: one line, exit code 2."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The solution with one text replaced: a mutant, which is wrong, or an equivalent, which is right."""
+
+    name: str
+    replace: str = ""
+    with_: str = ""
+    file: str = ""  # instead of replace and with: a whole file beside task.toml
+    says: str = ""  # what a learner is told whose answer equals this mutant
+    tier: str = "T1"  # the last tier that may notice it
+    twin: str = ""  # another mutant that no check can tell from this one
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    id: str
+    name: str
+    title: str
+    minutes: int
+    difficulty: int  # 1 to 5
+    page: str  # where it is explained, below the root of the project
+    equation: str
+    hints: list[str]  # a question, the formula, the plan, the code with blanks
+    why: str  # what the check tries, and why that
+    folder: Path
+    evening: bool = False  # on the shortest way through the course
+    plugs: str = ""  # module.function of rlcourse/algos that a learner's function can replace
+    train: str = ""  # the command to see it learn with
+    mutants: list[Variant] = field(default_factory=list)
+    equivalents: list[Variant] = field(default_factory=list)
+
+    @property
+    def set(self) -> int:
+        return int(self.id.split(".")[0])
+
+    @property
+    def label(self) -> str:
+        return f"{self.id} {self.name}"
+
+    @property
+    def _file(self) -> Path:
+        return next(self.folder.glob("source.*"))
+
+    @cached_property
+    def source(self) -> str:
+        return self._file.read_text(encoding="utf-8")
+
+    @property
+    def path(self) -> str:
+        """Where the learner's file is, below the folder of the problem sets."""
+        return f"{SETS[self.set][0]}/{self.id.replace('.', '_')}_{self.name}{self._file.suffix}"
+
+    @property
+    def parts(self) -> list[str]:
+        """What is to be written: the function or class around each gap."""
+        return [self._part(m) for m in BLOCK.finditer(self.source)]
+
+    @cached_property
+    def solution(self) -> str:
+        kept = BLOCK.sub(lambda m: m[2], self.source)
+        return re.sub(r"^[ ]*# BLANK:.*\n", "", kept, flags=re.M)
+
+    @cached_property
+    def blank(self) -> str:
+        return BLOCK.sub(self._gap, self.source)
+
+    def blank_but(self, part: int) -> str:
+        """The solution with only this gap left open."""
+        count = iter(range(len(self.parts)))
+        opened = BLOCK.sub(lambda m: self._gap(m) if next(count) == part else m[2], self.source)
+        return re.sub(r"^[ ]*# BLANK:.*\n", "", opened, flags=re.M)
+
+    def variant(self, v: Variant) -> str:
+        if v.file:
+            return (self.folder / v.file).read_text(encoding="utf-8")
+        if self.solution.count(v.replace) != 1:
+            times = self.solution.count(v.replace)
+            raise ValueError(f"{self.label}: '{v.name}' replaces a text that is there {times} times")
+        return self.solution.replace(v.replace, v.with_)
+
+    def _gap(self, m: re.Match) -> str:
+        given = re.findall(r"^[ ]*# BLANK:[ ]?(.*)$", m[2], re.M)
+        lines = given or [f'raise NotImplementedError("{self.id}: write {self._part(m)}")']
+        return "".join(f"{m[1]}{line}\n" for line in lines)
+
+    def _part(self, m: re.Match) -> str:
+        """The names around a gap, from the outermost: Actor.sample."""
+        names, indent = [], len(m[1]) or 1
+        for d in reversed(list(DEF.finditer(self.source[: m.start()]))):
+            if len(d[1]) < indent:
+                names.insert(0, d[2])
+                indent = len(d[1])
+        return ".".join(names) or self.name
+
+
+def read(folder: Path) -> Task:
+    """One exercise; KeyError or TypeError names what its task.toml lacks or has too much."""
+    data = tomllib.loads((folder / "task.toml").read_text(encoding="utf-8"))
+    kinds = {kind: [_variant(v) for v in data.pop(kind[:-1], [])] for kind in ("mutants", "equivalents")}
+    return Task(folder=folder, **data, **kinds)
+
+
+def _variant(data: dict) -> Variant:
+    return Variant(**{"with_" if k == "with" else k: v for k, v in data.items()})
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """All exercises by id, in the order of the course."""
+    found = [read(path.parent) for path in AUTHOR.glob("*/*/task.toml")]
+    found.sort(key=lambda t: [int(n) for n in t.id.split(".")])
+    return {t.id: t for t in found}
+
+
+def find(word: str) -> Task:
+    """An exercise by id (2.3) or name (gae)."""
+    for task in tasks().values():
+        if word in (task.id, task.name, task.label):
+            return task
+    names = {n for t in tasks().values() for n in (t.id, t.name)}
+    import difflib
+
+    near = difflib.get_close_matches(word, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`python -m exercises list` shows all"
+    raise UserError(f"there is no exercise '{word}': {hint}")

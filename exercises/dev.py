@@ -1,0 +1,266 @@
+"""The author's side: proves that the checks are right, on wrong answers and on right ones.
+
+`check` of an exercise asserts, gate by gate, what _author/README.md promises of it. `automatic`
+makes mutants by operators and lists those that no check kills.
+"""
+
+import ast
+import contextlib
+import inspect
+import io
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from exercises import judge, lab
+from exercises.course import BLOCK, ROOT, SETS, Task, find
+from exercises.judge import Verdict
+from exercises.lab import EXACT, FLAGS
+
+SEEDS = (0, 1, 2)
+PATH = "answer"
+
+
+class Proof:
+    """The gates of one exercise; `failures` are lines, none if all hold."""
+
+    def __init__(self, task: Task):
+        self.task = task
+        self.failures: list[str] = []
+        self.kills: dict[str, str] = {}  # mutant to the tier that notices it
+        self.seconds = 0.0  # of CPU, for the solution's exact tiers
+
+    def all(self) -> "Proof":
+        for gate in ("text", "blanks", "solution", "mutants", "equivalents", "integrity", "fixtures"):
+            try:
+                getattr(self, gate)()
+            except Exception as e:  # the exercise is broken: the other gates are still of interest
+                self.need(False, gate, f"{type(e).__name__}: {e}")
+        return self
+
+    def need(self, holds: Any, gate: str, what: str) -> None:
+        if not holds:
+            self.failures.append(f"{self.task.label}: {gate}: {what}")
+
+    def judge(self, text: str, seed: int = 0) -> Verdict:
+        return judge.judge(self.task, text, f"{PATH}{'.toml' if self.answers else '.py'}", seed)
+
+    @cached_property
+    def answers(self) -> bool:
+        return self.task.path.endswith(".toml")
+
+    # ---- gates
+
+    def text(self) -> None:
+        t = self.task
+        page, _, anchor = t.page.partition("#")
+        self.need((ROOT / page).exists(), "text", f"the page {page} is not there")
+        if anchor and (ROOT / page).exists():
+            heads = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(encoding="utf-8"), re.M)
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
+            self.need(anchor in slugs, "text", f"{page} has no heading #{anchor}")
+        self.need(len(t.hints) == 4, "text", f"{len(t.hints)} hints, 4 are wanted")
+        self.need(len(t.mutants) >= 3, "text", f"{len(t.mutants)} mutants, 3 are the least")
+        self.need(t.minutes > 0 and 1 <= t.difficulty <= 5, "text", "minutes or difficulty")
+        self.need(t.set in SETS and t.why.strip() and t.parts, "text", "set, why or gap")
+        code = {"".join(line.split()) for gap in self._gaps() for line in gap.splitlines()}
+        for i, hint in enumerate(t.hints[:3]):
+            for line in hint.splitlines():
+                bare = "".join(line.split())
+                self.need(len(bare) < 12 or bare not in code, "text", f"hint {i + 1} has a solution line")
+        self.need("____" in t.hints[-1] or self.answers, "text", "the last hint has no blank ____")
+        for m in t.mutants:
+            self.need(len(m.says) > 20, "text", f"mutant '{m.name}' says too little")
+        self.need("exercises.given" in t.source or "rlcourse.algos" not in t.source, "text",
+                  "a stub imports the algorithms")
+
+    def _gaps(self) -> Iterator[str]:
+        return (m[2] for m in BLOCK.finditer(self.task.source))
+
+    def blanks(self) -> None:
+        for i, part in enumerate(self.task.parts):
+            v = self.judge(self.task.blank_but(i))
+            told = " ".join([*v.lines, *(line for c in v.checks for line in c.lines)])
+            fine = v.status == "blank" and self.task.id in told and v.where
+            self.need(fine or self.answers and v.status == "fail", "blank", f"{part} open: {v.status}")
+        whole = self.judge(self.task.blank)
+        self.need(whole.status == "blank" or self.answers, "blank", f"is {whole.status}, not blank")
+
+    def solution(self) -> None:
+        for seed in SEEDS:
+            began = time.process_time()
+            v = self.judge(self.task.solution, seed)
+            lines = [line for c in v.checks for line in c.lines] + v.lines
+            self.need(v.status == "pass", "solution", f"seed {seed}: {v.status}: {lines}")
+            self.need(not v.printed, "solution", "it prints")
+            if not self.seconds:
+                self.seconds = time.process_time() - began
+
+    def mutants(self) -> None:
+        for m in self.task.mutants:
+            v = self.judge(self.task.variant(m))
+            if v.status != "fail":
+                self.need(False, "mutant", f"'{m.name}' is {v.status}")
+                continue
+            failed = next((c for c in v.checks if c.status == "FAIL"), None)
+            tier = failed.tier if failed else "T0"
+            self.kills[m.name] = tier
+            self.need(tier <= m.tier, "mutant", f"'{m.name}' is noticed at {tier}, not {m.tier}")
+            told = {m.name, m.twin} if tier in EXACT else {""}
+            self.need(v.mutant in told, "mutant", f"'{m.name}' is told as '{v.mutant}'")
+            self.need(not v.trace or m.name.endswith("(raises)"), "mutant",
+                      f"'{m.name}' is only caught by an exception: {v.trace.strip()[-100:]}")
+
+    def equivalents(self) -> None:
+        for e in self.task.equivalents:
+            v = self.judge(self.task.variant(e))
+            lines = [line for c in v.checks for line in c.lines] + v.lines
+            self.need(v.status == "pass", "equivalent", f"'{e.name}' is {v.status}: {lines}")
+
+    def integrity(self) -> None:
+        """With a mutant in the reference's place the solution must fail, or nothing is compared."""
+        exact = [c for c in judge.checks(self.task) if c.tier in EXACT]
+        right = judge.load(self.task.solution, f"<{PATH}>", judge.LEARNER)
+        traces = [judge.run(c, right) for c in exact]
+        for m in self.task.mutants:
+            if self.kills.get(m.name) not in EXACT:
+                continue
+            wrong = judge.mutant(self.task, m)
+            alike = all(judge.same(t, judge.run(c, wrong)) for t, c in zip(traces, exact, strict=True))
+            self.need(not alike, "integrity", f"'{m.name}' as reference is not noticed")
+
+    def fixtures(self) -> None:
+        """Over all checks each flag is seen as 0 and 1, and each shape is not a square."""
+        if self.answers:
+            return
+        seen: dict[str, list[torch.Tensor]] = {}
+        module = judge.load(self.task.solution, f"<{PATH}>", judge.LEARNER)
+        spied = SimpleNamespace(**{k: _spy(v, seen) for k, v in vars(module).items() if k[0] != "_"})
+        for c in judge.checks(self.task):
+            if c.tier in EXACT:
+                judge.run(c, spied)
+        for name, tensors in seen.items():
+            if name in FLAGS:
+                values = set(torch.cat([t.flatten().double() for t in tensors]).tolist())
+                self.need(values == {0.0, 1.0}, "fixtures", f"the flag {name} is only {values}")
+            shapes = {tuple(t.shape) for t in tensors if t.ndim == 2}
+            self.need(not shapes or any(a != b for a, b in shapes), "fixtures",
+                      f"{name} is always square: {shapes}")
+
+
+def _spy(value: Any, seen: dict[str, list[torch.Tensor]]) -> Any:
+    """A function that remembers the tensors that it is given, by name."""
+    if not inspect.isfunction(value):
+        return value
+    signature = inspect.signature(value)
+
+    def spied(*args: Any, **kwargs: Any) -> Any:
+        for name, arg in signature.bind(*args, **kwargs).arguments.items():
+            for k, t in lab._leaves(name, arg):
+                if not isinstance(arg, torch.nn.Module):
+                    seen.setdefault(k.split(".")[-1], []).append(t.detach().clone())
+        return value(*args, **kwargs)
+
+    spied.__signature__, spied.__name__ = signature, value.__name__
+    return spied
+
+
+def prove(id_: str) -> tuple[list[str], dict[str, str], float]:
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        proof = Proof(find(id_)).all()
+    return proof.failures, proof.kills, proof.seconds
+
+
+def prove_all(ids: list[str], jobs: int | None = None) -> dict[str, tuple]:
+    """The proofs of these exercises, in parallel."""
+    jobs = jobs or len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(min(jobs, len(ids))) as pool:
+        return dict(zip(ids, pool.map(prove, ids), strict=True))
+
+
+# ---- automatic mutants
+
+SWAPS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+NAMES = {"min": "max", "max": "min", "amin": "amax", "amax": "amin", "mean": "sum", "sum": "mean",
+         "exp": "log", "log": "exp"}  # fmt: skip
+DROPPED = ("detach", "clamp", "clone", "squeeze", "copy", "exp")  # x.detach() becomes x
+
+
+def automatic(task: Task) -> Iterator[tuple[int, str]]:
+    """Line and text of each mutant of the solution that operators make."""
+    tree = ast.parse(task.solution)
+    lines = {n for m in _gap_lines(task) for n in m}
+    for node in ast.walk(tree):
+        for part, undo in _changes(node, lines):
+            yield part.lineno, ast.unparse(tree)
+            undo()
+
+
+def _gap_lines(task: Task) -> Iterator[range]:
+    """The lines of the solution that the learner writes."""
+    removed = 0
+    for m in BLOCK.finditer(task.source):
+        first = task.source[: m.start()].count("\n") + 1 - removed
+        body = re.sub(r"^[ ]*# BLANK:.*\n", "", m[2], flags=re.M)
+        yield range(first, first + body.count("\n"))
+        removed += m[0].count("\n") - body.count("\n")
+
+
+def _changes(node: ast.AST, lines: set[int]) -> Iterator[tuple[ast.AST, Any]]:
+    """Make each change to a node in turn; yields where it is and what takes it back."""
+
+    def put(field: str, value: Any, part: ast.AST = node) -> Any:
+        old = getattr(node, field)
+        setattr(node, field, value)
+        return part, lambda: setattr(node, field, old)
+
+    for i, statement in enumerate(body := getattr(node, "body", None) or []):
+        kept = isinstance(statement, ast.Return | ast.FunctionDef | ast.ClassDef | ast.Pass)
+        if isinstance(body, list) and not kept and statement.lineno in lines:
+            yield put("body", [*body[:i], ast.Pass(), *body[i + 1 :]], statement)
+    if getattr(node, "lineno", 0) not in lines:
+        return
+    for field, child in ast.iter_fields(node):  # x.detach() becomes x
+        if isinstance(child, ast.Call) and getattr(child.func, "attr", "") in DROPPED:
+            yield put(field, child.func.value)
+    if type(getattr(node, "op", None)) in SWAPS:
+        yield put("op", SWAPS[type(node.op)]())
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        yield put("ops", [SWAPS[type(node.ops[0])](), *node.ops[1:]])
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield put("value", node.value + 1)
+        if node.value:
+            yield put("value", -node.value)
+    if isinstance(node, ast.Constant) and type(node.value) is bool:
+        yield put("value", not node.value)
+    if isinstance(node, ast.Attribute) and node.attr in NAMES:
+        yield put("attr", NAMES[node.attr])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield put("op", ast.UAdd())
+
+
+def survivors(id_: str) -> list[str]:
+    """The automatic mutants that pass, as lines."""
+    torch.set_num_threads(1)
+    task, found = find(id_), []
+    lines = task.solution.splitlines()
+    plain = ast.unparse(ast.parse(task.solution)).splitlines()
+    for number, text in automatic(task):
+        changed = [row.strip() for row in text.splitlines() if row not in plain]
+        with contextlib.redirect_stdout(io.StringIO()):
+            if judge.judge(task, text, f"{PATH}.py").status == "pass":
+                was = lines[number - 1].strip()
+                found.append(f"{task.label}: {was}  ->  {'; '.join(changed) or 'a line left out'}")
+    return found

@@ -1,0 +1,398 @@
+"""Runs the checks of an exercise on a learner's file and says the first thing that is wrong.
+
+The learner's code runs in a forked child with limits of time, its output caught, its errors shown by
+its own lines only. An answer whose every quantity equals a known mutant's is named as that mutant.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import json
+import linecache
+import os
+import random
+import select
+import signal
+import sys
+import time
+import tomllib
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from exercises import lab
+from exercises.course import Task, Variant
+from exercises.lab import EXACT, SECONDS, Check, Record, Wrong
+
+LEARNER, REFERENCE = "exercise", "reference"  # names of the two modules
+PRINTED = 20  # lines of a learner's output that are shown
+
+
+@dataclass
+class Result:
+    tier: str
+    name: str
+    status: str = "not run"  # ok, FAIL, not run
+    seconds: float = 0.0
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Verdict:
+    """What a check came to; `status` is pass, fail, blank (not written yet) or broken (not its fault)."""
+
+    id: str
+    status: str
+    checks: list[Result] = field(default_factory=list)
+    says: str = ""  # the mutant's text, if the answer equals one
+    mutant: str = ""
+    where: str = ""  # file:line and the line
+    lines: list[str] = field(default_factory=list)  # of an error before any check
+    printed: list[str] = field(default_factory=list)
+    trace: str = ""  # of Python, for --traceback
+
+
+@dataclass
+class Trace:
+    """One pass through a check: what was recorded, and what ended it."""
+
+    records: list[Record]
+    error: BaseException | None = None
+
+
+class TooLong(BaseException):
+    """The time of a check is over. Not an Exception, so that `except Exception` lets it pass."""
+
+
+# ---- loading
+
+
+def load(text: str, path: str, name: str) -> Any:
+    """A module made from this text; an answer in TOML becomes a namespace."""
+    if path.endswith(".toml"):
+        return SimpleNamespace(**tomllib.loads(text))
+    module = ModuleType(name)
+    module.__file__ = path
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    sys.modules[name] = module  # dataclasses look there
+    exec(compile(text, path, "exec"), module.__dict__)
+    return module
+
+
+@cache
+def reference(task: Task) -> Any:
+    return load(task.solution, f"<solution of {task.id}>", REFERENCE)
+
+
+def passed(task: Task) -> Any:
+    """The learner's own module of an exercise that has passed, if it is as it was then."""
+    return None
+
+
+@cache
+def mutant(task: Task, variant: Variant) -> Any:
+    return load(task.variant(variant), f"<{variant.name}>", REFERENCE)
+
+
+@cache
+def checks(task: Task) -> list[Check]:
+    path = task.folder / "check.py"
+    spec = importlib.util.spec_from_file_location(f"check_{task.name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found = [f.check for f in vars(module).values() if hasattr(f, "check")]
+    return [c for c in found if isinstance(c, Check)]
+
+
+# ---- running
+
+
+def run(check: Check, module: Any, seed: int = 0, **more: Any) -> Trace:
+    """One pass through a check, from its own random numbers."""
+    for draw in (torch.manual_seed, np.random.seed, random.seed):
+        draw(1000 * seed + sum(check.name.encode()))
+    torch.set_default_dtype(torch.float64 if check.tier in ("T1", "T2", "T4") else torch.float32)
+    trace = Trace([])
+    try:
+        for record in check.steps(module, **more):
+            trace.records.append(record)
+    except (Exception, SystemExit, TooLong) as e:
+        trace.error = e
+    finally:
+        torch.set_default_dtype(torch.float32)
+    return trace
+
+
+@contextlib.contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """TooLong after so much CPU time, or ten times as much on the clock; in the main thread."""
+
+    def over(*_: Any) -> None:
+        raise TooLong
+
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, 1), (signal.ITIMER_REAL, signal.SIGALRM, 10))
+    for timer, number, factor in timers:
+        signal.signal(number, over)
+        signal.setitimer(timer, seconds * factor, 1)  # again and again: a bare except may catch one
+    try:
+        yield
+    finally:
+        for timer, _, _ in timers:
+            signal.setitimer(timer, 0)
+
+
+@cache
+def expected(task: Task, check: Check, seed: int, run_seed: int | None) -> Trace:
+    """The reference's pass, which is the same for every answer."""
+    more = {} if run_seed is None else {"seed": run_seed}
+    trace = run(check, reference(task), seed, **more)
+    if trace.error:
+        raise trace.error
+    return trace
+
+
+def compare(got: Trace, want: Trace) -> list[str]:
+    """The first record that differs, after what agreed before it; none if all agree."""
+    agreed: list[str] = []
+    for mine, other in zip(got.records, want.records, strict=False):
+        lines = lab.differs(mine, other)
+        if lines:
+            equal = [f"equal so far: {', '.join(dict.fromkeys(agreed))}"] if agreed else []
+            return [*equal, *lines, *(f"called as {c}" for c in mine.context)]
+        agreed.append(mine.label)
+    if not got.error and len(got.records) != len(want.records):
+        return [f"{len(want.records)} quantities are expected, {len(got.records)} came"]
+    return []
+
+
+def same(one: Trace, two: Trace) -> bool:
+    """Do two answers agree in everything that was recorded?"""
+    if type(one.error) is not type(two.error) or len(one.records) != len(two.records):
+        return False
+    if isinstance(one.error, Wrong) and str(one.error) != str(two.error):
+        return False
+    pairs = zip(one.records, two.records, strict=True)
+    return all(r.label == s.label and not lab.difference("", r.got, s.got) for r, s in pairs)
+
+
+def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -> Verdict:
+    """All checks in their order until one fails. Runs the code here: see `forked`."""
+    verdict = Verdict(task.id, "pass")
+    verdict.checks = [Result(c.tier, c.name) for c in checks(task)]
+    learner = Learner(task, text, path)
+    out = Printed()
+    try:
+        with contextlib.redirect_stdout(out), limit(SECONDS["T1"] + 2):
+            module = load(text, path, LEARNER)
+    except (Exception, SystemExit, TooLong) as e:
+        learner.explain(e, verdict)
+        return verdict
+    for check, result in zip(checks(task), verdict.checks, strict=True):
+        if check.tier == "T6" and not full:
+            continue
+        began = time.perf_counter()
+        with contextlib.redirect_stdout(out):
+            trace, lines = attempt(task, check, module, seed)
+        result.seconds = round(time.perf_counter() - began, 3)
+        result.status = "FAIL" if trace.error or lines else "ok"
+        result.lines = lines
+        if result.status == "FAIL":
+            verdict.status = "fail"
+            if not lines:
+                learner.explain(trace.error, verdict, check)
+                result.lines, verdict.lines = verdict.lines, []
+            if verdict.status == "fail":
+                name_mutant(task, check, trace, module, seed, verdict)
+                verdict.where = verdict.where or learner.line_of(verdict.mutant, result.lines)
+            break
+    verdict.printed = out.shown()
+    return verdict
+
+
+def attempt(task: Task, check: Check, module: Any, seed: int) -> tuple[Trace, list[str]]:
+    """A check with all of its runs: the trace, and what is wrong in lines."""
+    failed: list[tuple[Trace, list[str]]] = []
+    for i in range(check.seeds):
+        run_seed = i if check.seeds > 1 else None
+        want = expected(task, check, seed, run_seed) if check.tier in EXACT else None
+        with limit(SECONDS[check.tier]):
+            trace = run(check, module, seed, **({} if run_seed is None else {"seed": i}))
+        lines = compare(trace, want or trace)
+        if trace.error or lines:
+            failed.append((trace, lines))
+        if len(failed) > check.seeds - check.needed:
+            return failed[0]
+        if i + 1 - len(failed) >= check.needed:
+            break
+    return trace, []
+
+
+def name_mutant(task: Task, check: Check, trace: Trace, module: Any, seed: int, v: Verdict) -> None:
+    """If all that the answer gives is what a known mutant gives, say which."""
+    if check.tier not in EXACT:
+        return
+    quiet, exact = io.StringIO(), [c for c in checks(task) if c.tier in EXACT and c is not check]
+    with contextlib.redirect_stdout(quiet):
+        for m in task.mutants:
+            with limit(sum(SECONDS[c.tier] for c in [check, *exact])):
+                if not same(trace, run(check, mutant(task, m), seed)):
+                    continue
+                if all(same(run(c, module, seed), run(c, mutant(task, m), seed)) for c in exact):
+                    v.mutant, v.says = m.name, m.says
+                    return
+
+
+# ---- words for errors
+
+
+class Learner:
+    """The learner's text, for saying where in it something is."""
+
+    def __init__(self, task: Task, text: str, path: str):
+        self.task, self.text, self.path = task, text, path
+        self.rows = text.splitlines()
+
+    def place(self, number: int) -> str:
+        row = self.rows[number - 1].strip() if 0 < number <= len(self.rows) else ""
+        return f"{self.path}:{number}   {row}".rstrip()
+
+    def frame(self, e: BaseException) -> int | None:
+        """The learner's last line that an exception passed through."""
+        frames = traceback.extract_tb(e.__traceback__)
+        return next((f.lineno for f in reversed(frames) if f.filename == self.path), None)
+
+    def explain(self, e: BaseException, v: Verdict, check: Check | None = None) -> None:
+        """Put an exception into the verdict, in words."""
+        v.status = "fail"
+        v.trace = "".join(traceback.format_exception(e))
+        number = self.frame(e)
+        if isinstance(e, SyntaxError) and (number is None or check is None):
+            number = e.lineno or 1
+            v.lines = [f"{type(e).__name__}: {e.msg}"]
+        elif isinstance(e, NotImplementedError) and str(e).startswith(self.task.id):
+            v.status = "blank"
+            v.lines = [f'not written yet: NotImplementedError("{e}")']
+        elif isinstance(e, tomllib.TOMLDecodeError):
+            v.lines = [f"this is not TOML: {e}"]
+        elif isinstance(e, Wrong):
+            v.lines = [str(e)]
+        elif isinstance(e, TooLong):
+            budget = SECONDS[check.tier] if check else SECONDS["T1"]
+            v.lines = [f"stopped after {budget} s of computing: does a loop never end?"]
+        elif isinstance(e, ModuleNotFoundError | ImportError):
+            v.lines = [f"{e}: an exercise needs torch, numpy, gymnasium and exercises.given only"]
+        elif isinstance(e, SystemExit):
+            v.lines = ["the code ended the program (sys.exit): leave that out"]
+        elif isinstance(e, EOFError):
+            v.lines = ["the code waits for input, which a check has not: leave that out"]
+        elif number is None:
+            v.lines = [f"what came back cannot be used: {type(e).__name__}: {e}"]
+        else:
+            v.lines = [f"your code raised {type(e).__name__}: {e}"]
+        v.where = self.place(number) if number else ""
+
+    def line_of(self, name: str, lines: list[str]) -> str:
+        """Where the mistake stands: the mutant's own text, else the function that was called."""
+        known = next((m for m in self.task.mutants if m.name == name), None)
+        if known and known.with_:
+            wanted = "".join(known.with_.strip().splitlines()[-1].split())
+            for number, row in enumerate(self.rows, 1):
+                if wanted and wanted in "".join(row.split()):
+                    return self.place(number)
+        return ""
+
+
+class Printed(io.TextIOBase):
+    """The first lines of what a learner's code prints."""
+
+    def __init__(self) -> None:
+        self.text, self.count = "", 0
+
+    def write(self, s: str) -> int:
+        self.count += s.count("\n")
+        if len(self.text) < 200 * PRINTED:
+            self.text += s[: 200 * PRINTED]
+        return len(s)
+
+    def shown(self) -> list[str]:
+        lines = self.text.splitlines()[:PRINTED]
+        more = self.count - len(lines)
+        return lines + [f"... and {more} more lines: is a print in a loop?"] * (more > 0)
+
+
+# ---- in a child
+
+
+def forked(task: Task, path: Path, **how: Any) -> Verdict:
+    """The verdict on a file, judged in a forked child: nothing that it does harms the runner."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        lines = [f"{path} is not there", f"python -m exercises reset {task.id} puts the blank there"]
+        return Verdict(task.id, "broken", lines=lines)
+    except UnicodeDecodeError as e:
+        return Verdict(task.id, "fail", lines=[f"{path} is not UTF-8 text (byte {e.start})"])
+    if path.suffix == ".toml" and text == task.blank:
+        return Verdict(task.id, "blank", lines=["not written yet"], where=f"{path}:1")
+    wall = 60 + 10 * sum(SECONDS[c.tier] * c.seeds for c in checks(task))
+    data = in_child(lambda: asdict(judge(task, text, str(path), **how)), wall)
+    if isinstance(data, str):
+        return Verdict(task.id, "fail", lines=[data])
+    return Verdict(**{**data, "checks": [Result(**r) for r in data["checks"]]})
+
+
+def in_child(work: Callable[[], dict], wall: float) -> Any:
+    """What `work` returns, computed in a forked child; a text that says why there is nothing."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    receive, send = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.close(receive)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+            torch.set_num_threads(1)
+            data = json.dumps(work()).encode()
+            with os.fdopen(send, "wb") as pipe:
+                pipe.write(data)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(send)
+    data, end = b"", time.monotonic() + wall
+    try:
+        while select.select([receive], [], [], max(0, end - time.monotonic()))[0]:
+            part = os.read(receive, 1 << 16)
+            if not part:
+                break
+            data += part
+        else:
+            os.kill(pid, signal.SIGKILL)
+            return f"stopped after {wall:.0f} s: does a loop never end?"
+    except BaseException:  # such as Ctrl-C: the child must not stay
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(receive)
+        _, status = os.waitpid(pid, 0)
+    if not data:
+        return f"the code ended the process (status {os.waitstatus_to_exitcode(status)}): leave that out"
+    return json.loads(data)
+
+
+def functions(text: str) -> list[str]:
+    """The names of the functions and classes that a text defines."""
+    return [n.name for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
