@@ -5,6 +5,7 @@ and the solution, between BEGIN SOLUTION and END SOLUTION) and check.py (what is
 This module does not import torch, so that lists and hints come at once.
 """
 
+import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -30,13 +31,44 @@ BLOCK = re.compile(r"^([ ]*)# BEGIN SOLUTION\n(.*?)^[ ]*# END SOLUTION\n", re.M 
 DEF = re.compile(r"^([ ]*)(?:def|class) (\w+)", re.M)
 
 
+@dataclass
+class Result:
+    """One check of an exercise."""
+
+    tier: str
+    name: str
+    status: str = "not run"  # ok, FAIL, not run
+    seconds: float = 0.0
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Verdict:
+    """What all of them came to; `status` is pass, fail, blank (not written) or broken (no file)."""
+
+    id: str
+    status: str
+    checks: list[Result] = field(default_factory=list)
+    says: str = ""  # the mutant's text, if the answer equals one
+    mutant: str = ""
+    where: str = ""  # file:line and the line
+    lines: list[str] = field(default_factory=list)  # of an error before any check
+    printed: list[str] = field(default_factory=list)
+    trace: str = ""  # of Python, for --traceback
+
+    @property
+    def tier(self) -> str:
+        """The last tier that passed."""
+        return next((c.tier for c in reversed(self.checks) if c.status == "ok"), "")
+
+
 class UserError(Exception):
     """A mistake in how the runner was called: one line, exit code 2."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The solution with one text replaced: a mutant, which is wrong, or an equivalent, which is right."""
+    """The solution with one text replaced: a mutant, which is wrong, or an equivalent, not."""
 
     name: str
     replace: str = ""
@@ -109,9 +141,9 @@ class Task:
     def variant(self, v: Variant) -> str:
         if v.file:
             return (self.folder / v.file).read_text(encoding="utf-8")
-        if self.solution.count(v.replace) != 1:
-            times = self.solution.count(v.replace)
-            raise ValueError(f"{self.label}: '{v.name}' replaces a text that is there {times} times")
+        times = self.solution.count(v.replace)
+        if times != 1:
+            raise ValueError(f"'{v.name}' replaces a text that is there {times} times")
         return self.solution.replace(v.replace, v.with_)
 
     def _gap(self, m: re.Match) -> str:
@@ -129,11 +161,13 @@ class Task:
         return ".".join(names) or self.name
 
 
+@cache
 def read(folder: Path) -> Task:
     """One exercise; KeyError or TypeError names what its task.toml lacks or has too much."""
     data = tomllib.loads((folder / "task.toml").read_text(encoding="utf-8"))
-    kinds = {kind: [_variant(v) for v in data.pop(kind[:-1], [])] for kind in ("mutants", "equivalents")}
-    return Task(folder=folder, **data, **kinds)
+    mutants = [_variant(v) for v in data.pop("mutant", [])]
+    equivalents = [_variant(v) for v in data.pop("equivalent", [])]
+    return Task(folder=folder, mutants=mutants, equivalents=equivalents, **data)
 
 
 def _variant(data: dict) -> Variant:
@@ -150,12 +184,11 @@ def tasks() -> dict[str, Task]:
 
 def find(word: str) -> Task:
     """An exercise by id (2.3) or name (gae)."""
-    for task in tasks().values():
-        if word in (task.id, task.name, task.label):
-            return task
-    names = {n for t in tasks().values() for n in (t.id, t.name)}
-    import difflib
-
+    wanted = re.compile(rf'^(?:id|name) = "{re.escape(word)}"$', re.M)
+    for path in AUTHOR.glob("*/*/task.toml"):
+        if wanted.search(path.read_text(encoding="utf-8")):
+            return read(path.parent)
+    names = [n for t in tasks().values() for n in (t.id, t.name)]
     near = difflib.get_close_matches(word, names, n=1)
     hint = f"did you mean {near[0]}?" if near else "`python -m exercises list` shows all"
     raise UserError(f"there is no exercise '{word}': {hint}")

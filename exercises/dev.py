@@ -11,21 +11,24 @@ import io
 import os
 import re
 import time
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from exercises import judge, lab
-from exercises.course import BLOCK, ROOT, SETS, Task, find
+from exercises import judge, lab, screen
+from exercises.course import AUTHOR, BLOCK, HERE, ROOT, SETS, Task, find, tasks
 from exercises.judge import Verdict
 from exercises.lab import EXACT, FLAGS
 
 SEEDS = (0, 1, 2)
 PATH = "answer"
+MATRIX = ROOT / "docs" / "exercises" / "matrix.md"
 
 
 class Proof:
@@ -38,7 +41,15 @@ class Proof:
         self.seconds = 0.0  # of CPU, for the solution's exact tiers
 
     def all(self) -> "Proof":
-        for gate in ("text", "blanks", "solution", "mutants", "equivalents", "integrity", "fixtures"):
+        for gate in (
+            "text",
+            "blanks",
+            "solution",
+            "mutants",
+            "equivalents",
+            "integrity",
+            "fixtures",
+        ):
             try:
                 getattr(self, gate)()
             except Exception as e:  # the exercise is broken: the other gates are still of interest
@@ -74,12 +85,17 @@ class Proof:
         for i, hint in enumerate(t.hints[:3]):
             for line in hint.splitlines():
                 bare = "".join(line.split())
-                self.need(len(bare) < 12 or bare not in code, "text", f"hint {i + 1} has a solution line")
+                self.need(
+                    len(bare) < 12 or bare not in code, "text", f"hint {i + 1} has a solution line"
+                )
         self.need("____" in t.hints[-1] or self.answers, "text", "the last hint has no blank ____")
         for m in t.mutants:
             self.need(len(m.says) > 20, "text", f"mutant '{m.name}' says too little")
-        self.need("exercises.given" in t.source or "rlcourse.algos" not in t.source, "text",
-                  "a stub imports the algorithms")
+        self.need(
+            "exercises.given" in t.source or "rlcourse.algos" not in t.source,
+            "text",
+            "a stub imports the algorithms",
+        )
 
     def _gaps(self) -> Iterator[str]:
         return (m[2] for m in BLOCK.finditer(self.task.source))
@@ -89,7 +105,9 @@ class Proof:
             v = self.judge(self.task.blank_but(i))
             told = " ".join([*v.lines, *(line for c in v.checks for line in c.lines)])
             fine = v.status == "blank" and self.task.id in told and v.where
-            self.need(fine or self.answers and v.status == "fail", "blank", f"{part} open: {v.status}")
+            self.need(
+                fine or self.answers and v.status == "fail", "blank", f"{part} open: {v.status}"
+            )
         whole = self.judge(self.task.blank)
         self.need(whole.status == "blank" or self.answers, "blank", f"is {whole.status}, not blank")
 
@@ -115,8 +133,11 @@ class Proof:
             self.need(tier <= m.tier, "mutant", f"'{m.name}' is noticed at {tier}, not {m.tier}")
             told = {m.name, m.twin} if tier in EXACT else {""}
             self.need(v.mutant in told, "mutant", f"'{m.name}' is told as '{v.mutant}'")
-            self.need(not v.trace or m.name.endswith("(raises)"), "mutant",
-                      f"'{m.name}' is only caught by an exception: {v.trace.strip()[-100:]}")
+            self.need(
+                not v.trace or m.name.endswith("(raises)"),
+                "mutant",
+                f"'{m.name}' is only caught by an exception: {v.trace.strip()[-100:]}",
+            )
 
     def equivalents(self) -> None:
         for e in self.task.equivalents:
@@ -133,7 +154,9 @@ class Proof:
             if self.kills.get(m.name) not in EXACT:
                 continue
             wrong = judge.mutant(self.task, m)
-            alike = all(judge.same(t, judge.run(c, wrong)) for t, c in zip(traces, exact, strict=True))
+            alike = all(
+                judge.same(t, judge.run(c, wrong)) for t, c in zip(traces, exact, strict=True)
+            )
             self.need(not alike, "integrity", f"'{m.name}' as reference is not noticed")
 
     def fixtures(self) -> None:
@@ -142,7 +165,9 @@ class Proof:
             return
         seen: dict[str, list[torch.Tensor]] = {}
         module = judge.load(self.task.solution, f"<{PATH}>", judge.LEARNER)
-        spied = SimpleNamespace(**{k: _spy(v, seen) for k, v in vars(module).items() if k[0] != "_"})
+        spied = SimpleNamespace(
+            **{k: _spy(v, seen) for k, v in vars(module).items() if k[0] != "_"}
+        )
         for c in judge.checks(self.task):
             if c.tier in EXACT:
                 judge.run(c, spied)
@@ -151,8 +176,11 @@ class Proof:
                 values = set(torch.cat([t.flatten().double() for t in tensors]).tolist())
                 self.need(values == {0.0, 1.0}, "fixtures", f"the flag {name} is only {values}")
             shapes = {tuple(t.shape) for t in tensors if t.ndim == 2}
-            self.need(not shapes or any(a != b for a, b in shapes), "fixtures",
-                      f"{name} is always square: {shapes}")
+            self.need(
+                not shapes or any(a != b for a, b in shapes),
+                "fixtures",
+                f"{name} is always square: {shapes}",
+            )
 
 
 def _spy(value: Any, seen: dict[str, list[torch.Tensor]]) -> Any:
@@ -177,13 +205,6 @@ def prove(id_: str) -> tuple[list[str], dict[str, str], float]:
     with contextlib.redirect_stdout(io.StringIO()):
         proof = Proof(find(id_)).all()
     return proof.failures, proof.kills, proof.seconds
-
-
-def prove_all(ids: list[str], jobs: int | None = None) -> dict[str, tuple]:
-    """The proofs of these exercises, in parallel."""
-    jobs = jobs or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(min(jobs, len(ids))) as pool:
-        return dict(zip(ids, pool.map(prove, ids), strict=True))
 
 
 # ---- automatic mutants
@@ -251,16 +272,110 @@ def _changes(node: ast.AST, lines: set[int]) -> Iterator[tuple[ast.AST, Any]]:
         yield put("op", ast.UAdd())
 
 
-def survivors(id_: str) -> list[str]:
-    """The automatic mutants that pass, as lines."""
+def survivors(id_: str) -> tuple[int, list[str]]:
+    """How many automatic mutants there are, and those that pass, as lines."""
     torch.set_num_threads(1)
-    task, found = find(id_), []
+    task, found, count = find(id_), [], 0
     lines = task.solution.splitlines()
     plain = ast.unparse(ast.parse(task.solution)).splitlines()
     for number, text in automatic(task):
+        count += 1
         changed = [row.strip() for row in text.splitlines() if row not in plain]
         with contextlib.redirect_stdout(io.StringIO()):
             if judge.judge(task, text, f"{PATH}.py").status == "pass":
                 was = lines[number - 1].strip()
-                found.append(f"{task.label}: {was}  ->  {'; '.join(changed) or 'a line left out'}")
-    return found
+                found.append(f"{was}  ->  {'; '.join(changed) or 'left out'}")
+    return count, found
+
+
+# ---- the command
+
+
+def main(args: Any) -> int:
+    """`python -m exercises dev ...`; 1 if anything is wrong."""
+    return globals()[f"dev_{args.do}"](args)
+
+
+def dev_check(args: Any) -> int:
+    """The gates of these exercises or of all, in parallel, and of what is made from them."""
+    ids = args.ids or list(tasks())
+    began, failures, seconds, mutants = time.perf_counter(), [], 0.0, 0
+    for id_, (bad, kills, spent) in zip(ids, proofs(ids), strict=True):
+        print(
+            f"{'FAIL' if bad else 'ok  '}  {find(id_).label:<24} {len(kills):>3} mutants  {spent:6.2f} s"
+        )
+        print(*(f"      {line}" for line in bad), sep="\n", end="\n" * bool(bad), flush=True)
+        failures, seconds, mutants = failures + bad, seconds + spent, mutants + len(kills)
+    if not args.ids:
+        for path in stale():
+            failures.append(path)
+            print(f"FAIL  {path} is not what its source makes: python -m exercises dev generate")
+    print(f"{len(ids)} exercises, {mutants} mutants, {len(failures)} failures; exact tiers of all "
+          f"solutions {seconds:.1f} s of CPU; {time.perf_counter() - began:.0f} s in all")  # fmt: skip
+    return int(bool(failures))
+
+
+def proofs(ids: list[str]) -> Iterator[tuple[list[str], dict[str, str], float]]:
+    if len(ids) == 1:
+        yield prove(ids[0])
+        return
+    with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(ids))) as pool:
+        yield from pool.map(prove, ids)
+
+
+def generated() -> dict[Path, str]:
+    """Every file that is made from the sources, and its text."""
+    return {HERE / t.path: t.blank for t in tasks().values()} | {MATRIX: matrix()}
+
+
+def stale() -> list[str]:
+    return [str(p.relative_to(ROOT)) for p, text in generated().items()
+            if not p.exists() or p.read_text(encoding="utf-8") != text]  # fmt: skip
+
+
+def dev_generate(args: Any) -> int:
+    for path, text in generated().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def dev_survivors(args: Any) -> int:
+    """Automatic mutants that pass and are not declared right; 1 if there are any."""
+    declared = tomllib.loads((AUTHOR / "survivors.toml").read_text(encoding="utf-8"))
+    ids = args.ids or [t.id for t in tasks().values() if t.path.endswith(".py")]
+    new = 0
+    with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(ids))) as pool:
+        for id_, (count, found) in zip(ids, pool.map(survivors, ids), strict=True):
+            known = declared.get(find(id_).name, {})
+            fresh = [line for line in found if line not in known]
+            gone = [line for line in known if line not in found]
+            print(
+                f"{find(id_).label:<24} {count:>4} mutants, {len(found)} survive, {len(fresh)} undeclared"
+            )
+            print(*(f"    {line}" for line in fresh), sep="\n", end="\n" * bool(fresh), flush=True)
+            print(
+                *(f"    declared, but killed: {x}" for x in gone), sep="\n", end="\n" * bool(gone)
+            )
+            new += len(fresh) + len(gone)
+    return int(bool(new))
+
+
+def dev_mutants(args: Any) -> int:
+    """What a learner with each wrong answer sees."""
+    for id_ in args.ids or list(tasks()):
+        task = find(id_)
+        for m in task.mutants:
+            path = f"{Path(task.path).name}"
+            v = judge.judge(task, task.variant(m), path)
+            print(f"\n---- {m.name}\n{screen.verdict(task, v, 1, 0)}")
+    return 0
+
+
+def matrix() -> str:
+    """The table of which tier notices which mutant."""
+    return ""
+
+
+def dev_matrix(args: Any) -> int:
+    return 0

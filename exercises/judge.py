@@ -4,7 +4,6 @@ The learner's code runs in a forked child with limits of time, its output caught
 its own lines only. An answer whose every quantity equals a known mutant's is named as that mutant.
 """
 
-import ast
 import contextlib
 import importlib.util
 import io
@@ -19,7 +18,7 @@ import time
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,35 +28,16 @@ import numpy as np
 import torch
 
 from exercises import lab
-from exercises.course import Task, Variant
+from exercises.course import Result, Task, Variant, Verdict
 from exercises.lab import EXACT, SECONDS, Check, Record, Wrong
 
 LEARNER, REFERENCE = "exercise", "reference"  # names of the two modules
 PRINTED = 20  # lines of a learner's output that are shown
 
 
-@dataclass
-class Result:
-    tier: str
-    name: str
-    status: str = "not run"  # ok, FAIL, not run
-    seconds: float = 0.0
-    lines: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Verdict:
-    """What a check came to; `status` is pass, fail, blank (not written yet) or broken (not its fault)."""
-
-    id: str
-    status: str
-    checks: list[Result] = field(default_factory=list)
-    says: str = ""  # the mutant's text, if the answer equals one
-    mutant: str = ""
-    where: str = ""  # file:line and the line
-    lines: list[str] = field(default_factory=list)  # of an error before any check
-    printed: list[str] = field(default_factory=list)
-    trace: str = ""  # of Python, for --traceback
+def own(task: Task) -> str | None:
+    """The text of an exercise that the learner has passed: the runner puts its memory here."""
+    return None
 
 
 @dataclass
@@ -93,8 +73,9 @@ def reference(task: Task) -> Any:
 
 
 def passed(task: Task) -> Any:
-    """The learner's own module of an exercise that has passed, if it is as it was then."""
-    return None
+    """The learner's own module of an exercise, if there is one that passes."""
+    text = own(task)
+    return load(text, f"<{task.label}>", LEARNER) if text else None
 
 
 @cache
@@ -103,27 +84,33 @@ def mutant(task: Task, variant: Variant) -> Any:
 
 
 @cache
-def checks(task: Task) -> list[Check]:
+def module(task: Task) -> ModuleType:
+    """The check.py of an exercise."""
     path = task.folder / "check.py"
     spec = importlib.util.spec_from_file_location(f"check_{task.name}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found = [f.check for f in vars(module).values() if hasattr(f, "check")]
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+@cache
+def checks(task: Task) -> list[Check]:
+    found = [f.check for f in vars(module(task)).values() if hasattr(f, "check")]
     return [c for c in found if isinstance(c, Check)]
 
 
 # ---- running
 
 
-def run(check: Check, module: Any, seed: int = 0, **more: Any) -> Trace:
+def run(check: Check, code: Any, seed: int = 0, **more: Any) -> Trace:
     """One pass through a check, from its own random numbers."""
     for draw in (torch.manual_seed, np.random.seed, random.seed):
         draw(1000 * seed + sum(check.name.encode()))
     torch.set_default_dtype(torch.float64 if check.tier in ("T1", "T2", "T4") else torch.float32)
     trace = Trace([])
     try:
-        for record in check.steps(module, **more):
+        for record in check.steps(code, **more):
             trace.records.append(record)
     except (Exception, SystemExit, TooLong) as e:
         trace.error = e
@@ -192,7 +179,7 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
     out = Printed()
     try:
         with contextlib.redirect_stdout(out), limit(SECONDS["T1"] + 2):
-            module = load(text, path, LEARNER)
+            code = load(text, path, LEARNER)
     except (Exception, SystemExit, TooLong) as e:
         learner.explain(e, verdict)
         return verdict
@@ -201,7 +188,7 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
             continue
         began = time.perf_counter()
         with contextlib.redirect_stdout(out):
-            trace, lines = attempt(task, check, module, seed)
+            trace, lines = attempt(task, check, code, seed)
         result.seconds = round(time.perf_counter() - began, 3)
         result.status = "FAIL" if trace.error or lines else "ok"
         result.lines = lines
@@ -211,21 +198,21 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
                 learner.explain(trace.error, verdict, check)
                 result.lines, verdict.lines = verdict.lines, []
             if verdict.status == "fail":
-                name_mutant(task, check, trace, module, seed, verdict)
+                name_mutant(task, check, trace, code, seed, verdict)
                 verdict.where = verdict.where or learner.line_of(verdict.mutant, result.lines)
             break
     verdict.printed = out.shown()
     return verdict
 
 
-def attempt(task: Task, check: Check, module: Any, seed: int) -> tuple[Trace, list[str]]:
+def attempt(task: Task, check: Check, code: Any, seed: int) -> tuple[Trace, list[str]]:
     """A check with all of its runs: the trace, and what is wrong in lines."""
     failed: list[tuple[Trace, list[str]]] = []
     for i in range(check.seeds):
         run_seed = i if check.seeds > 1 else None
         want = expected(task, check, seed, run_seed) if check.tier in EXACT else None
         with limit(SECONDS[check.tier]):
-            trace = run(check, module, seed, **({} if run_seed is None else {"seed": i}))
+            trace = run(check, code, seed, **({} if run_seed is None else {"seed": i}))
         lines = compare(trace, want or trace)
         if trace.error or lines:
             failed.append((trace, lines))
@@ -236,7 +223,7 @@ def attempt(task: Task, check: Check, module: Any, seed: int) -> tuple[Trace, li
     return trace, []
 
 
-def name_mutant(task: Task, check: Check, trace: Trace, module: Any, seed: int, v: Verdict) -> None:
+def name_mutant(task: Task, check: Check, trace: Trace, code: Any, seed: int, v: Verdict) -> None:
     """If all that the answer gives is what a known mutant gives, say which."""
     if check.tier not in EXACT:
         return
@@ -246,9 +233,36 @@ def name_mutant(task: Task, check: Check, trace: Trace, module: Any, seed: int, 
             with limit(sum(SECONDS[c.tier] for c in [check, *exact])):
                 if not same(trace, run(check, mutant(task, m), seed)):
                     continue
-                if all(same(run(c, module, seed), run(c, mutant(task, m), seed)) for c in exact):
+                if all(same(run(c, code, seed), run(c, mutant(task, m), seed)) for c in exact):
                     v.mutant, v.says = m.name, m.says
                     return
+
+
+def traced(task: Task, path: Path) -> list[str]:
+    """Quantity by quantity, the learner's and the reference's, up to the first difference."""
+
+    def work() -> dict[str, list[str]]:
+        lines: list[str] = []
+        code = load(path.read_text(encoding="utf-8"), str(path), LEARNER)
+        exact = [c for c in checks(task) if c.tier in EXACT]
+        for c in exact:
+            with contextlib.redirect_stdout(io.StringIO()), limit(SECONDS[c.tier]):
+                got, want = run(c, code), expected(task, c, 0, None)
+            lines += [f"{c.tier} {c.name}"]
+            for mine, other in zip(got.records, want.records, strict=False):
+                found = lab.differs(mine, other)
+                lines += [
+                    f"    {mine.label:<56} {'differs   <- first difference' if found else 'equal'}"
+                ]
+                if found:
+                    return {"lines": lines + [f"        {x}" for x in found]}
+            if got.error:
+                text = f"{type(got.error).__name__}: {got.error}"
+                return {"lines": [*lines, f"    {text}   <- your code ends here"]}
+        return {"lines": lines}
+
+    data = in_child(work, 600)
+    return data["lines"] if isinstance(data, dict) else [data]
 
 
 # ---- words for errors
@@ -337,7 +351,10 @@ def forked(task: Task, path: Path, **how: Any) -> Verdict:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        lines = [f"{path} is not there", f"python -m exercises reset {task.id} puts the blank there"]
+        lines = [
+            f"{path} is not there",
+            f"python -m exercises reset {task.id} puts the blank there",
+        ]
         return Verdict(task.id, "broken", lines=lines)
     except UnicodeDecodeError as e:
         return Verdict(task.id, "fail", lines=[f"{path} is not UTF-8 text (byte {e.start})"])
@@ -391,8 +408,3 @@ def in_child(work: Callable[[], dict], wall: float) -> Any:
     if not data:
         return f"the code ended the process (status {os.waitstatus_to_exitcode(status)}): leave that out"
     return json.loads(data)
-
-
-def functions(text: str) -> list[str]:
-    """The names of the functions and classes that a text defines."""
-    return [n.name for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]

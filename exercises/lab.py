@@ -133,7 +133,9 @@ def call(
             yield from _gradients(name, value, leaves, context)
 
 
-def _gradients(name: str, out: Any, leaves: dict[str, Tensor], context: list[str]) -> Iterator[Record]:
+def _gradients(
+    name: str, out: Any, leaves: dict[str, Tensor], context: list[str]
+) -> Iterator[Record]:
     floats = {k: v for k, v in leaves.items() if v.requires_grad}
     for k, v in floats.items():
         grad = None
@@ -182,7 +184,9 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 def _shown(fn: str, given: dict[str, Any]) -> list[str]:
     """How it was called, if that is short enough to be read."""
     tensors = [v for name, value in given.items() for _, v in _leaves(name, value)]
-    if sum(v.numel() for v in tensors) > SMALL or any(isinstance(v, nn.Module) for v in given.values()):
+    if sum(v.numel() for v in tensors) > SMALL or any(
+        isinstance(v, nn.Module) for v in given.values()
+    ):
         return []
     return [f"{fn}({', '.join(f'{k}={brief(v)}' for k, v in given.items())})"]
 
@@ -205,7 +209,10 @@ def _bounds(r: Record) -> list[str]:
     if got >= bar if below else got <= bar:
         return []
     word = "at least" if below else "at most"
-    return [f"{r.label}   expected {word} {number(bar)}   got {number(got)}", *[r.says] * bool(r.says)]
+    return [
+        f"{r.label}   expected {word} {number(bar)}   got {number(got)}",
+        *[r.says] * bool(r.says),
+    ]
 
 
 def difference(label: str, got: Any, want: Any, tol: float | None = None) -> list[str]:
@@ -214,13 +221,17 @@ def difference(label: str, got: Any, want: Any, tol: float | None = None) -> lis
         if not isinstance(got, dict) or set(got) != set(want):
             names = sorted(got) if isinstance(got, dict) else kind(got)
             return [f"{label}   expected the keys {sorted(want)}   got {names}"]
-        return next(filter(None, (difference(f"{label}[{k!r}]", got[k], want[k], tol) for k in want)), [])
+        return next(
+            filter(None, (difference(f"{label}[{k!r}]", got[k], want[k], tol) for k in want)), []
+        )
     if isinstance(want, tuple | list):
         if not isinstance(got, tuple | list) or len(got) != len(want):
             what = f"{len(got)} values" if isinstance(got, tuple | list) else kind(got)
             return [f"{label}   expected {len(want)} values   got {what}"]
         parts = enumerate(zip(got, want, strict=True))
-        return next(filter(None, (difference(f"{label}[{i}]", g, w, tol) for i, (g, w) in parts)), [])
+        return next(
+            filter(None, (difference(f"{label}[{i}]", g, w, tol) for i, (g, w) in parts)), []
+        )
     if not isinstance(want, Tensor):
         return _plain(label, got, want, tol)
     if not isinstance(got, Tensor):

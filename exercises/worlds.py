@@ -51,8 +51,14 @@ class Probe(gym.Env):
     by a terminal state. With one rule each, an agent can do it only if the part that it needs works.
     """
 
-    def __init__(self, rule: Callable, length: int = 1, discrete: bool = True, trunc: bool = False,
-                 blind: bool = False):
+    def __init__(
+        self,
+        rule: Callable,
+        length: int = 1,
+        discrete: bool = True,
+        trunc: bool = False,
+        blind: bool = False,
+    ):
         self.rule, self.length, self.trunc, self.blind = rule, length, trunc, blind
         self.observation_space = Box(-1, 1, (1,), np.float32)
         self.action_space = Discrete(2) if discrete else Box(-1, 1, (1,), np.float32)
@@ -80,6 +86,10 @@ PROBES = {  # what each needs of an agent; a value of V or Q, or the best action
     "delayed": lambda **kw: Probe(lambda s, a, t: float(t == 1), 2, blind=True, **kw),  # γ, then 1
     "action": lambda **kw: Probe(lambda s, a, t: a, blind=True, **kw),  # a = 1
     "matching": lambda **kw: Probe(lambda s, a, t: float((a > 0.5) == (s > 0)), **kw),  # discrete
-    "pulled": lambda **kw: Probe(lambda s, a, t: -((a - 0.5 * s) ** 2), discrete=False, **kw),  # a = s/2
-    "endless": lambda **kw: Probe(lambda s, a, t: 1.0, 5, trunc=True, blind=True, **kw),  # V = 1/(1−γ)
+    "pulled": lambda **kw: Probe(
+        lambda s, a, t: -((a - 0.5 * s) ** 2), discrete=False, **kw
+    ),  # a = s/2
+    "endless": lambda **kw: Probe(
+        lambda s, a, t: 1.0, 5, trunc=True, blind=True, **kw
+    ),  # V = 1/(1−γ)
 }
