@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from exercises.lab import call, check, expect
+from exercises.lab import Record, call, check, expect
 
 ORDER = ("y", "val", "loss")  # as they arise
 
@@ -77,9 +77,13 @@ def numbers(m):
     for term, y in ((0.0, 3.25), (1.0, 1.0)):
         args = Both(4.0, 5.0), Both(3.0, 2.0), Sure(-1.0), torch.tensor(0.5)
         loss, val, got = m.loss_q(*args, b._replace(term=torch.tensor([term])), 0.9)
-        case = f"r = 1, γ = 0.9, d = {term:.0f}, slow copies 3 and 2, α = 0.5, log π = -1: "
-        yield expect(case + "y", got, torch.tensor([y]))
-        yield expect(case + "Q of 4 and 5: L", loss, torch.tensor((4 - y) ** 2 + (5 - y) ** 2))
+        case = f"r = 1, d = {term:.0f}, γ = 0.9, α = 0.5, log π = -1, Q̄ = 3 and 2, Q = 4 and 5"
+        for label, value, want in (
+            ("y", got, torch.tensor([y])),
+            ("val", val, torch.tensor([[4.0], [5.0]])),
+            ("loss", loss, torch.tensor((4 - y) ** 2 + (5 - y) ** 2)),
+        ):
+            yield Record(label, value, want, context=[f"loss_q with {case}"])
 
 
 @check("T1", "a batch of one with one dimension, s' not terminal")
