@@ -1,0 +1,31 @@
+"""Lists that keep the arrays of the caller."""
+
+from collections import namedtuple
+
+import numpy as np
+import torch
+
+Batch = namedtuple("Batch", "obs act rew next_obs term")
+
+
+class Replay:
+    def __init__(self, size, obs_dim, act_dim):
+        self.size, self.rows, self.slot = size, [], 0
+
+    def __len__(self):
+        return len(self.rows)
+
+    def add(self, obs, act, rew, next_obs, term):
+        row = obs, act, rew, next_obs, term
+        if len(self.rows) < self.size:
+            self.rows.append(row)
+        else:
+            self.rows[self.slot] = row
+        self.slot = (self.slot + 1) % self.size
+
+    def draw(self, n):
+        return torch.from_numpy(np.random.choice(len(self), n))
+
+    def sample(self, index):
+        columns = zip(*[self.rows[i] for i in index], strict=True)
+        return Batch(*(torch.as_tensor(np.array(c), dtype=torch.float32) for c in columns))
