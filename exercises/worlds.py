@@ -93,3 +93,30 @@ PROBES = {  # what each needs of an agent; a value of V or Q, or the best action
         lambda s, a, t: 1.0, 5, trunc=True, blind=True, **kw
     ),  # V = 1/(1−γ)
 }
+
+
+class Mixed(gym.Env):
+    """Three numbers that actions push about; ends by chance and by a time limit of seven steps.
+
+    For comparing two versions of an algorithm: everything that one of them can get wrong occurs.
+    """
+
+    def __init__(self, discrete: bool = False):
+        self.observation_space = Box(-np.inf, np.inf, (3,), np.float32)
+        self.action_space = Discrete(3) if discrete else Box(-2, 2, (2,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.obs = self.np_random.normal(size=3).astype(np.float32)
+        return self.obs.copy(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+        push = np.resize(np.asarray(action, np.float32), 3)
+        noise = self.np_random.normal(size=3).astype(np.float32)
+        self.obs = 0.8 * self.obs + 0.3 * push + 0.2 * noise
+        rew = float(1 - abs(self.obs).sum())
+        return self.obs.copy(), rew, bool(self.np_random.random() < 0.15), False, {}
+
+
+gym.register("Mixed-v0", Mixed, max_episode_steps=7)
+gym.register("MixedDiscrete-v0", lambda **kw: Mixed(True, **kw), max_episode_steps=7)
