@@ -101,13 +101,14 @@ def commands() -> Parser:
     p = add("submit", "Have your own runs checked.", ids=1)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
     p = add("bug", "Find a bug that is planted into a real algorithm.")
-    p.add_argument("do", choices=("new", "list", "check", "reveal"))
+    p.add_argument("do", choices=("new", "list", "check", "train", "reveal"))
     p.add_argument("name", nargs="?", help="of a hunt, the newest if left out")
     p.add_argument("--algo", choices=("vpg", "ppo", "ddpg", "td3", "sac"))
     p.add_argument(
         "--level", type=int, choices=(1, 2, 3), help="fatal, worse, invisible in the return"
     )
     p.add_argument("--seed", type=int, help="draw the same bug as somebody else")
+    p.add_argument("flags", nargs=argparse.REMAINDER, help="of train: those of rlcourse.run")
     add("progress", "What you have done.", "json")
     add("doctor", "Is this machine ready?")
     p = add("grade", "Check the folders of a class.", "json", "full")
@@ -251,8 +252,9 @@ def list_(args: Any, state: State) -> int:
 
 def row(state: State, task: Task) -> dict[str, Any]:
     r = state.of(task)
-    names = ("id", "name", "title", "set", "minutes", "difficulty", "page", "evening")
+    names = ("id", "name", "title", "minutes", "difficulty", "page", "evening")
     return {n: getattr(task, n) for n in names} | {
+        "set": task.ps,
         "file": str(shown(state.file(task))),
         "status": state.status(task),
         "attempts": r["attempts"],

@@ -78,6 +78,24 @@ class Bug:
         return range(min(changed), max(changed) + 1)
 
     @property
+    def both(self) -> str:
+        """The source as an exercise's: right as the solution, planted as the blank."""
+        right, wrong = source(self.algo).splitlines(), self.planted.splitlines()
+        match = difflib.SequenceMatcher(None, right, wrong, autojunk=False)
+        out = []
+        for tag, i1, i2, j1, j2 in match.get_opcodes():
+            if tag == "equal":
+                out += right[i1:i2]
+                continue
+            if i1 == i2 or j1 == j2:  # lines that came or went: the one before is shown too
+                i1, j1 = i1 - 1, j1 - 1
+                out.pop()
+            indent = right[i1][: len(right[i1]) - len(right[i1].lstrip())]
+            blank = [f"{indent}# BLANK: {row.removeprefix(indent)}" for row in wrong[j1:j2]]
+            out += [f"{indent}# BEGIN SOLUTION", *blank, *right[i1:i2], f"{indent}# END SOLUTION"]
+        return "\n".join(out) + "\n"
+
+    @property
     def settings(self) -> dict[str, Any]:
         extra = dict(part.split("=") for part in self.flags.split())
         return TRAINED[self.algo][1] | {k: float(v) for k, v in extra.items()}
@@ -133,12 +151,20 @@ def fingerprint(module: ModuleType, algo: str) -> Iterator[tuple[str, Any]]:
     from rlcourse.utils.run import Run
 
     small = {"num_envs": 2, "hidden": (8, 8), "seed": 3, "epochs": 3}
-    on = {"horizon": 16, "minibatch": 8, "passes": 2, "lr": 0.01, **({"entropy": 0.01, "max_kl": 0.02} if algo == "ppo" else {})}
+    on = {
+        "horizon": 16,
+        "minibatch": 8,
+        "passes": 2,
+        "lr": 0.01,
+        **({"entropy": 0.01, "max_kl": 0.02} if algo == "ppo" else {}),
+    }
     off = {"horizon": 12, "minibatch": 16, "random_steps": 20, "memory": 60}
     if algo == "td3":
         off["smooth"] = 1.0  # so that its limit matters
     for env in ("Mixed-v0", "MixedDiscrete-v0")[: 2 if algo in ("vpg", "ppo") else 1]:
-        cfg = module.Config(env=f"exercises.worlds:{env}", **small, **(on if "pp" in algo or algo == "vpg" else off))
+        cfg = module.Config(
+            env=f"exercises.worlds:{env}", **small, **(on if "pp" in algo or algo == "vpg" else off)
+        )
         run = Run(cfg, Settings(eval_episodes=1), show=False)
         agent = module.train(cfg, run)
         for row in run.rows:
@@ -154,7 +180,9 @@ def compared(text: str, algo: str, path: str = "<fixed>") -> list[str]:
     from exercises import lab
 
     right = fingerprint(load(source(algo), algo), algo)
-    for (name, got), (_, want) in zip(fingerprint(load(text, algo, path), algo), right, strict=True):
+    for (name, got), (_, want) in zip(
+        fingerprint(load(text, algo, path), algo), right, strict=True
+    ):
         tol = 1e-4
         if isinstance(want, float):
             import torch
@@ -164,6 +192,272 @@ def compared(text: str, algo: str, path: str = "<fixed>") -> list[str]:
         if lines:
             return lines
     return []
+
+
+# ---- exercises that are hunts: what check.py of 9.1 to 9.3 consists of
+
+
+def hunted(id_: str) -> tuple[Any, ...]:
+    """The checks of an exercise whose file is an algorithm with a bug, and LINE and MECHANISM."""
+    from exercises import lab
+    from exercises.course import find
+
+    task = find(id_)
+    bug = bugs()[task.bug]
+    planted = [n for n, row in enumerate(task.blank.splitlines(), 1) if row in task.gaps]
+    first = task.blank.splitlines().index(bug.planted.splitlines()[0])
+    lines = [n for n in planted if n > first]
+
+    @lab.check("T7", "the line: LINE")
+    def where(m: Any) -> Iterator[Any]:
+        if not near(m.LINE, lines):
+            raise lab.Wrong(f"line {m.LINE} of the file as it was given does what it should")
+        yield lab.Record("LINE", True)
+
+    @lab.check("T7", "the mechanism: MECHANISM")
+    def mechanism(m: Any) -> Iterator[Any]:
+        if m.MECHANISM not in MECHANISMS:
+            raise lab.Wrong(f"MECHANISM is one of {', '.join(MECHANISMS)}")
+        if m.MECHANISM not in bug.mechanism:
+            raise lab.Wrong(f"the line is right, but {m.MECHANISM} is not what happens there")
+        yield lab.Record("MECHANISM", True)
+
+    @lab.check("T7", f"a fix of at most {CHANGED} lines")
+    def small(m: Any) -> Iterator[Any]:
+        touched = {n for n, row in changes(task.blank, m.__text__) if not is_answer(row)}
+        if not touched:
+            raise lab.Wrong("the file is not mended: only the answer was written")
+        if len(touched) > CHANGED:
+            raise lab.Wrong(f"{len(touched)} lines were changed: the bug is smaller than that")
+        yield lab.Record("fix", True)
+
+    @lab.check("T4", "two short trainings log and learn what the course's do")
+    def same(m: Any) -> Iterator[Any]:
+        for name, value in fingerprint(load(m.__text__, bug.algo, m.__file__), bug.algo):
+            yield lab.Record(name, value, tol=1e-4)
+
+    return where, mechanism, small, same
+
+
+def near(line: Any, lines: list[int]) -> bool:
+    return isinstance(line, int) and min(lines) - 1 <= line <= max(lines) + 1
+
+
+def is_answer(row: str) -> bool:
+    return row.startswith(("LINE =", "MECHANISM ="))
+
+
+# ---- the command
+
+
+def new(args: Any, state: State) -> int:
+    """Plant a bug that this learner has not had."""
+    hunts = state.data.setdefault("bugs", {})
+    had = {h["bug"] for h in hunts.values()}
+    left = [b for b in bugs().values() if digest(b.id) not in had]
+    left = [b for b in left if args.algo in (None, b.algo)]
+    left = [b for b in left if args.level in (None, b.level)]
+    if not left:
+        raise UserError("there is no such bug that you have not had: leave --algo or --level out")
+    bug = random.Random(args.seed).choice(left)
+    name = str(len(hunts) + 1)
+    folder = state.home / "bugs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{bug.algo}.py").write_text(bug.planted, encoding="utf-8")
+    (folder / "answer.toml").write_text(blank_answer(bug.algo), encoding="utf-8")
+    (folder / "log.txt").write_text(log(bug), encoding="utf-8")
+    plot(bug, folder / "curve.png")
+    hunts[name] = {"bug": digest(bug.id), "text": digest(bug.planted), "algo": bug.algo,
+                   "level": bug.level, "status": "open", "attempts": 0}  # fmt: skip
+    state.save()
+    env = TRAINED[bug.algo][0]
+    say(f"Hunt {name}: something is wrong in {place(folder / f'{bug.algo}.py')}")
+    say(f"{bug.algo} on {env}, two seeds, level {bug.level} ({LEVELS[bug.level]}):\n")
+    say(log(bug))
+    say(f"  {place(folder)}/curve.png    beside the algorithm as it is")
+    say(f"  {place(folder)}/log.txt      all columns")
+    say(f"\nNext: mend the file, write line and mechanism into {place(folder)}/answer.toml, then")
+    say(f"      {CALL} bug check {name}")
+    say(f"      {CALL} bug train {name}     trains with the file as it is then")
+    return 0
+
+
+def list(args: Any, state: State) -> int:  # noqa: A001 - the command's name
+    hunts = state.data.get("bugs", {})
+    for name, h in hunts.items():
+        kind = f"level {h['level']} ({LEVELS[h['level']]})"
+        say(f"{name:>3}  {h['algo']:<5} {kind:<34} {h['status']:<9} {h['attempts']} attempts")
+    count = len(bugs()) - len({h["bug"] for h in hunts.values()})
+    say(f"{count} of {len(bugs())} are left: {CALL} bug new")
+    return 0
+
+
+def check(args: Any, state: State) -> int:
+    """Line, mechanism, and a small fix after which the file does what the algorithm does."""
+    name, hunt, bug = find(args.name, state)
+    folder = state.home / "bugs" / name
+    text = (folder / f"{bug.algo}.py").read_text(encoding="utf-8")
+    try:
+        answer = tomllib.loads((folder / "answer.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as e:
+        raise UserError(f"{place(folder)}/answer.toml is not TOML: {e}") from None
+    line, mechanism = answer.get("line"), answer.get("mechanism")
+    if mechanism not in ("", *MECHANISMS):
+        raise UserError(f"mechanism is one of {', '.join(MECHANISMS)}, not {mechanism!r}")
+    touched = [n for n, _ in changes(bug.planted, text)]
+    marks = [
+        ("line", near(line, [*bug.lines]), f"{line}" if line else "not given yet"),
+        ("mechanism", mechanism in bug.mechanism, mechanism or "not given yet"),
+        ("small", 0 < len(touched) <= CHANGED, f"{len(touched)} lines changed, {CHANGED} at most"),
+    ]
+    wrong = differing(text, bug, folder)
+    marks.append(("mended", not wrong, wrong[0] if wrong else "trains as the course's does"))
+    hunt["attempts"] += 1
+    for what, fine, told in marks:
+        say(
+            f"  {screen.colour('ok  ', 'ok') if fine else screen.colour('FAIL', 'FAIL')}  {what:<10} {told}"
+        )
+        for more in wrong[1:] if what == "mended" else []:
+            say(f"                    {more}")
+    solved = all(fine for _, fine, _ in marks)
+    if solved:
+        hunt["status"] = "found"
+        say(f"\nFOUND  {bug.says.strip()}")
+        say(f"Next: {CALL} bug new")
+    state.save()
+    return int(not solved)
+
+
+def differing(text: str, bug: Bug, folder: Path) -> list[str]:
+    """What the learner's file does otherwise than the algorithm, judged in a child."""
+    from exercises import judge
+
+    def work() -> dict[str, Any]:
+        path = str(folder / f"{bug.algo}.py")
+        try:
+            with judge.limit(120):
+                return {"lines": compared(text, bug.algo, path)}
+        except (Exception, SystemExit, judge.TooLong) as e:
+            number = judge.line_in(e, path)
+            return {"lines": [f"{type(e).__name__}: {e}", f"{path}:{number}"]}
+
+    data = judge.in_child(work, 1200)
+    return data["lines"] if isinstance(data, dict) else [data]
+
+
+def reveal(args: Any, state: State) -> int:
+    name, hunt, bug = find(args.name, state)
+    if hunt["status"] == "open":
+        hunt["status"] = "revealed"
+    state.save()
+    rows = bug.planted.splitlines()
+    for n in bug.lines:
+        say(f"  {bug.algo}.py:{n}   {rows[n - 1].strip()}")
+    say(f"\n{bug.says.strip()}\n{', '.join(bug.mechanism)}\n")
+    pair = rows, source(bug.algo).splitlines()
+    say("\n".join(difflib.unified_diff(*pair, "planted", "right", lineterm="", n=1)))
+    return 0
+
+
+def train(args: Any, state: State) -> int:
+    """Train with the learner's file in the place of the algorithm."""
+    name, _, bug = find(args.name, state)
+    path = state.home / "bugs" / name / f"{bug.algo}.py"
+    from rlcourse import run
+
+    sys.modules[f"rlcourse.algos.{bug.algo}"] = load(
+        path.read_text(encoding="utf-8"), bug.algo, str(path)
+    )
+    env, settings = TRAINED[bug.algo]
+    flags = [
+        x
+        for k, v in settings.items()
+        for x in (f"--{k}", ",".join(map(str, v)) if isinstance(v, tuple) else str(v))
+    ]
+    return run.main(
+        [bug.algo, "--env", env, *flags, "--exp-name", f"bug_{name}", "--overwrite", *args.flags]
+    )
+
+
+def find(name: str | None, state: State) -> tuple[str, dict[str, Any], Bug]:
+    """A hunt by its number, the newest without one."""
+    hunts = state.data.get("bugs", {})
+    if not hunts or name not in (None, *hunts):
+        known = f"there are {', '.join(hunts)}" if hunts else f"{CALL} bug new begins one"
+        raise UserError(
+            f"there is no hunt {name}: {known}" if name else f"no hunt is open: {known}"
+        )
+    name = name or [*hunts][-1]
+    hunt = hunts[name]
+    bug = next((b for b in bugs().values() if digest(b.id) == hunt["bug"]), None)
+    if bug is None or digest(bug.planted) != hunt["text"]:
+        raise UserError(f"the algorithm has changed since hunt {name} was made: {CALL} bug new")
+    return name, hunt, bug
+
+
+def place(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def blank_answer(algo: str) -> str:
+    kinds = "\n".join(f"#   {k:<10} {v}" for k, v in MECHANISMS.items())
+    return (
+        f"# Mend {algo}.py beside this file, in at most {CHANGED} lines, and say where and what it was.\n"
+        f'\nline = 0         # of {algo}.py as it was planted\nmechanism = ""   # one of\n{kinds}\n'
+    )
+
+
+def log(bug: Bug) -> str:
+    """The last row of each seed beside that of the algorithm as it is."""
+    lines = []
+    for seed in SEEDS:
+        bad, good = stored(bug.algo)[bug.name, seed], stored(bug.algo)["", seed]
+        lines += [f"seed {seed}    {'column':<18} {'with the bug':>14} {'as it is':>14}"]
+        for column in good[-1]:
+            if column not in ("bug", "seed", "Epoch") and good[-1][column]:
+                cells = (screen_number(rows[-1].get(column, "")) for rows in (bad, good))
+                lines += ["          {:<18} {:>14} {:>14}".format(column, *cells)]
+    return "\n".join(lines) + "\n"
+
+
+def screen_number(text: str) -> str:
+    return f"{float(text):.4g}" if text else "-"
+
+
+def plot(bug: Bug, path: Path) -> None:
+    """Return and what is logged, with the bug and without, each seed a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = [
+        c
+        for c in stored(bug.algo)["", 0][0]
+        if c not in ("bug", "seed", "Epoch", "TotalEnvInteracts", "EpLen")
+    ]
+    figure, axes = plt.subplots(
+        -(-len(names) // 3), 3, figsize=(11, 2.4 * -(-len(names) // 3)), squeeze=False
+    )
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    for ax, column in zip(axes.flat, names, strict=False):
+        for which, look in ((bug.name, "C3-"), ("", "C0--")):
+            for seed in SEEDS:
+                rows = [r for r in stored(bug.algo)[which, seed] if r[column]]
+                label = ("with the bug" if which else "as it is") if seed == 0 else None
+                ax.plot(
+                    [float(r["Epoch"]) for r in rows],
+                    [float(r[column]) for r in rows],
+                    look,
+                    label=label,
+                )
+        ax.set_title(column, fontsize=9)
+    axes[0, 0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
 # ---- effect
@@ -219,7 +513,9 @@ def last_return(algo: str, name: str) -> float:
     values = []
     for seed in SEEDS:
         rows = stored(algo)[name, seed]
-        tail = [float(r["AverageEpRet"]) for r in rows[-max(1, len(rows) // 4) :] if r["AverageEpRet"]]
+        tail = [
+            float(r["AverageEpRet"]) for r in rows[-max(1, len(rows) // 4) :] if r["AverageEpRet"]
+        ]
         values.append(sum(tail) / len(tail) if tail else float("-inf"))
     return sum(values) / len(values)
 

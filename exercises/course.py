@@ -66,13 +66,14 @@ class UserError(Exception):
     """A mistake in how the runner was called: one line, exit code 2."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
     """The solution with one text replaced: a mutant, which is wrong, or an equivalent, not."""
 
     name: str
-    replace: str = ""
-    with_: str = ""
+    replace: str | list[str] = ""  # or several texts, each with its own replacement
+    with_: str | list[str] = ""
+    on: str = "solution"  # or blank: what it is made from
     file: str = ""  # instead of replace and with: a whole file beside task.toml
     says: str = ""  # what a learner is told whose answer equals this mutant
     tier: str = "T1"  # the last tier that may notice it
@@ -92,13 +93,14 @@ class Task:
     why: str  # what the check tries, and why that
     folder: Path
     evening: bool = False  # on the shortest way through the course
+    bug: str = ""  # planted in an algorithm, whose source then stands for `# ALGORITHM`
     plugs: str = ""  # module.function of rlcourse/algos that a learner's function can replace
     train: str = ""  # the command to see it learn with
     mutants: list[Variant] = field(default_factory=list)
     equivalents: list[Variant] = field(default_factory=list)
 
     @property
-    def set(self) -> int:
+    def ps(self) -> int:
         return int(self.id.split(".")[0])
 
     @property
@@ -111,17 +113,27 @@ class Task:
 
     @cached_property
     def source(self) -> str:
-        return self._file.read_text(encoding="utf-8")
+        text = self._file.read_text(encoding="utf-8")
+        if self.bug:
+            from exercises import bugs
+
+            text = text.replace("# ALGORITHM\n", bugs.bugs()[self.bug].both)
+        return text
 
     @property
     def path(self) -> str:
         """Where the learner's file is, below the folder of the problem sets."""
-        return f"{SETS[self.set][0]}/{self.id.replace('.', '_')}_{self.name}{self._file.suffix}"
+        return f"{SETS[self.ps][0]}/{self.id.replace('.', '_')}_{self.name}{self._file.suffix}"
 
     @property
     def parts(self) -> list[str]:
         """What is to be written: the function or class around each gap."""
         return [self._part(m) for m in BLOCK.finditer(self.source)]
+
+    @cached_property
+    def gaps(self) -> set[str]:
+        """The lines that the blank has in the place of the solution's."""
+        return {row for m in BLOCK.finditer(self.source) for row in self._gap(m).splitlines()}
 
     @cached_property
     def solution(self) -> str:
@@ -141,10 +153,15 @@ class Task:
     def variant(self, v: Variant) -> str:
         if v.file:
             return (self.folder / v.file).read_text(encoding="utf-8")
-        times = self.solution.count(v.replace)
-        if times != 1:
-            raise ValueError(f"'{v.name}' replaces a text that is there {times} times")
-        return self.solution.replace(v.replace, v.with_)
+        text = getattr(self, v.on)
+        listed = isinstance(v.replace, list)
+        pairs = zip(v.replace, v.with_, strict=True) if listed else [(v.replace, v.with_)]
+        for old, new in pairs:
+            if text.count(old) != 1:
+                times = text.count(old)
+                raise ValueError(f"'{v.name}' replaces a text that is there {times} times")
+            text = text.replace(old, new)
+        return text
 
     def _gap(self, m: re.Match) -> str:
         given = re.findall(r"^[ ]*# BLANK:[ ]?(.*)$", m[2], re.M)

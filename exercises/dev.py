@@ -80,7 +80,7 @@ class Proof:
         self.need(len(t.hints) == 4, "text", f"{len(t.hints)} hints, 4 are wanted")
         self.need(len(t.mutants) >= 3, "text", f"{len(t.mutants)} mutants, 3 are the least")
         self.need(t.minutes > 0 and 1 <= t.difficulty <= 5, "text", "minutes or difficulty")
-        self.need(t.set in SETS and t.why.strip() and t.parts, "text", "set, why or gap")
+        self.need(t.ps in SETS and t.why.strip() and t.parts, "text", "set, why or gap")
         code = {"".join(line.split()) for gap in self._gaps() for line in gap.splitlines()}
         for i, hint in enumerate(t.hints[:3]):
             for line in hint.splitlines():

@@ -35,7 +35,7 @@ def fold(text: str, indent: str) -> str:
 
 
 def head(task: Task, attempt: int = 0) -> str:
-    parts = [colour(task.label, "bold"), f"PS{task.set} {SETS[task.set][1]}"]
+    parts = [colour(task.label, "bold"), f"PS{task.ps} {SETS[task.ps][1]}"]
     parts += [f"attempt {attempt}"] * bool(attempt) + [task.page]
     return "  ·  ".join(parts)
 
