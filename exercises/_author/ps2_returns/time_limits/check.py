@@ -42,9 +42,8 @@ def played(m, steps, *ends):
     env = script(*ends)
     rows = m.collect(env, act, value, steps)
     episodes = ", ".join(f"{length} steps ({end})" for length, end in ends)
-    context = [
-        f"collect(..., steps={steps}), episodes of {episodes}; V of step t of episode i is 100 + 10 i + t"
-    ]
+    values = "V of step t of episode i is 100 + 10 i + t"
+    context = [f"collect(..., steps={steps}), episodes of {episodes}; {values}"]
     yield Record("actions", torch.tensor([int(a) for a in env.acts]), context=context)
     for name, row in zip(COLUMNS, rows, strict=True):
         yield Record(name, row, context=context)
