@@ -1,4 +1,5 @@
 import copy
+import ctypes
 import threading
 
 import torch
@@ -70,8 +71,14 @@ def together(work, size=SIZE):
     threads = [threading.Thread(target=process, args=(r,), daemon=True) for r in range(size)]
     for t in threads:
         t.start()
-    for t in threads:
-        t.join()
+    try:
+        for t in threads:
+            t.join()
+    except BaseException:  # the time of the check is over: a loop in a thread must not go on
+        for t in threads:
+            end = ctypes.py_object(SystemExit)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(t.ident), end)
+        raise
     found = [e for e in errors if e and not isinstance(e, Stuck)]
     if found:
         raise found[0]
