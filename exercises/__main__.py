@@ -2,7 +2,8 @@
 
   python -m exercises                 watch the current exercise: it is checked whenever you save it
   python -m exercises list            all of them, with minutes and where you are
-  python -m exercises start ID        go to any of them; next goes to the next one that is not done
+  python -m exercises start ID        go to any of them
+  python -m exercises next            go to the next one that is not done
   python -m exercises check [ID ...]  check once; --all, --full (with training), --json
   python -m exercises hint [ID]       the next of four hints
   python -m exercises explain [ID]    what the check tries, and why that
@@ -14,7 +15,8 @@
   python -m exercises predict ID      record a prediction, then see what was measured
   python -m exercises submit ID RUN.. have your own runs checked
   python -m exercises bug new         find a bug that is planted into a real algorithm
-  python -m exercises progress        what you have done; doctor: is this machine ready?
+  python -m exercises progress        what you have done
+  python -m exercises doctor          is this machine ready?
   python -m exercises grade FOLDER..  for teachers: check the folders of a class; --json
 
 Each command says more with --help. --folder DIR works on another copy of the problem sets.
@@ -388,7 +390,7 @@ def submit(args: Any, state: State) -> int:
 def bug(args: Any, state: State) -> int:
     from exercises import bugs
 
-    return getattr(bugs, args.do)(args, state)
+    return (bugs.hunts if args.do == "list" else getattr(bugs, args.do))(args, state)
 
 
 def progress(args: Any, state: State) -> int:

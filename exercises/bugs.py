@@ -252,22 +252,22 @@ def is_answer(row: str) -> bool:
 
 def new(args: Any, state: State) -> int:
     """Plant a bug that this learner has not had."""
-    hunts = state.data.setdefault("bugs", {})
-    had = {h["bug"] for h in hunts.values()}
+    known = state.data.setdefault("bugs", {})
+    had = {h["bug"] for h in known.values()}
     left = [b for b in bugs().values() if digest(b.id) not in had]
     left = [b for b in left if args.algo in (None, b.algo)]
     left = [b for b in left if args.level in (None, b.level)]
     if not left:
         raise UserError("there is no such bug that you have not had: leave --algo or --level out")
     bug = random.Random(args.seed).choice(left)
-    name = str(len(hunts) + 1)
+    name = str(len(known) + 1)
     folder = state.home / "bugs" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{bug.algo}.py").write_text(bug.planted, encoding="utf-8")
     (folder / "answer.toml").write_text(blank_answer(bug.algo), encoding="utf-8")
     (folder / "log.txt").write_text(log(bug), encoding="utf-8")
     plot(bug, folder / "curve.png")
-    hunts[name] = {"bug": digest(bug.id), "text": digest(bug.planted), "algo": bug.algo,
+    known[name] = {"bug": digest(bug.id), "text": digest(bug.planted), "algo": bug.algo,
                    "level": bug.level, "status": "open", "attempts": 0}  # fmt: skip
     state.save()
     env = TRAINED[bug.algo][0]
@@ -282,12 +282,13 @@ def new(args: Any, state: State) -> int:
     return 0
 
 
-def list(args: Any, state: State) -> int:  # noqa: A001 - the command's name
-    hunts = state.data.get("bugs", {})
-    for name, h in hunts.items():
+def hunts(args: Any, state: State) -> int:
+    """What was hunted, and how many are left."""
+    had = state.data.get("bugs", {})
+    for name, h in had.items():
         kind = f"level {h['level']} ({LEVELS[h['level']]})"
         say(f"{name:>3}  {h['algo']:<5} {kind:<34} {h['status']:<9} {h['attempts']} attempts")
-    count = len(bugs()) - len({h["bug"] for h in hunts.values()})
+    count = len(bugs()) - len({h["bug"] for h in had.values()})
     say(f"{count} of {len(bugs())} are left: {CALL} bug new")
     return 0
 
@@ -381,14 +382,13 @@ def train(args: Any, state: State) -> int:
 
 def find(name: str | None, state: State) -> tuple[str, dict[str, Any], Bug]:
     """A hunt by its number, the newest without one."""
-    hunts = state.data.get("bugs", {})
-    if not hunts or name not in (None, *hunts):
-        known = f"there are {', '.join(hunts)}" if hunts else f"{CALL} bug new begins one"
-        raise UserError(
-            f"there is no hunt {name}: {known}" if name else f"no hunt is open: {known}"
-        )
-    name = name or [*hunts][-1]
-    hunt = hunts[name]
+    known = state.data.get("bugs", {})
+    if not known or name not in (None, *known):
+        there = f"there are {', '.join(known)}" if known else f"{CALL} bug new begins one"
+        what = f"there is no hunt {name}" if name else "no hunt is open"
+        raise UserError(f"{what}: {there}")
+    name = name or [*known][-1]
+    hunt = known[name]
     bug = next((b for b in bugs().values() if digest(b.id) == hunt["bug"]), None)
     if bug is None or digest(bug.planted) != hunt["text"]:
         raise UserError(f"the algorithm has changed since hunt {name} was made: {CALL} bug new")

@@ -8,6 +8,7 @@ import ast
 import contextlib
 import inspect
 import io
+import json
 import os
 import re
 import time
@@ -21,8 +22,8 @@ from typing import Any
 
 import torch
 
-from exercises import judge, lab, screen
-from exercises.course import AUTHOR, BLOCK, HERE, ROOT, SETS, Task, find, tasks
+from exercises import bugs, judge, lab, screen
+from exercises.course import AUTHOR, BLOCK, HERE, ROOT, SETS, Task, UserError, find, tasks
 from exercises.judge import Verdict
 from exercises.lab import EXACT, FLAGS
 
@@ -148,16 +149,12 @@ class Proof:
     def integrity(self) -> None:
         """With a mutant in the reference's place the solution must fail, or nothing is compared."""
         exact = [c for c in judge.checks(self.task) if c.tier in EXACT]
-        right = judge.load(self.task.solution, f"<{PATH}>", judge.LEARNER)
-        traces = [judge.run(c, right) for c in exact]
         for m in self.task.mutants:
-            if self.kills.get(m.name) not in EXACT:
-                continue
-            wrong = judge.mutant(self.task, m)
-            alike = all(
-                judge.same(t, judge.run(c, wrong)) for t, c in zip(traces, exact, strict=True)
-            )
-            self.need(not alike, "integrity", f"'{m.name}' as reference is not noticed")
+            if self.kills.get(m.name) in EXACT:
+                right = (judge.expected(self.task, c, 0, None) for c in exact)
+                wrong = (judge.of_mutant(self.task, m, c, 0) for c in exact)
+                alike = all(map(judge.same, right, wrong))
+                self.need(not alike, "integrity", f"'{m.name}' as reference is not noticed")
 
     def fixtures(self) -> None:
         """Over all checks each flag is seen as 0 and 1, and each shape is not a square."""
@@ -299,19 +296,19 @@ def main(args: Any) -> int:
 def dev_check(args: Any) -> int:
     """The gates of these exercises or of all, in parallel, and of what is made from them."""
     ids = args.ids or list(tasks())
-    began, failures, seconds, mutants = time.perf_counter(), [], 0.0, 0
-    for id_, (bad, kills, spent) in zip(ids, proofs(ids), strict=True):
-        print(
-            f"{'FAIL' if bad else 'ok  '}  {find(id_).label:<24} {len(kills):>3} mutants  {spent:6.2f} s"
-        )
+    began, failures, seconds, kills = time.perf_counter(), [], 0.0, {}
+    for id_, (bad, killed, spent) in zip(ids, proofs(ids), strict=True):
+        mark = "FAIL" if bad else "ok  "
+        print(f"{mark}  {find(id_).label:<24} {len(killed):>3} mutants  {spent:6.2f} s")
         print(*(f"      {line}" for line in bad), sep="\n", end="\n" * bool(bad), flush=True)
-        failures, seconds, mutants = failures + bad, seconds + spent, mutants + len(kills)
+        failures, seconds, kills[id_] = failures + bad, seconds + spent, killed
     if not args.ids:
-        for path in stale():
-            failures.append(path)
-            print(f"FAIL  {path} is not what its source makes: python -m exercises dev generate")
-    print(f"{len(ids)} exercises, {mutants} mutants, {len(failures)} failures; exact tiers of all "
-          f"solutions {seconds:.1f} s of CPU; {time.perf_counter() - began:.0f} s in all")  # fmt: skip
+        failures += unlike(blanks(), "generate") + unlike({MATRIX: matrix(kills)}, "matrix")
+        failures += planted()
+    total = sum(map(len, kills.values()))
+    print(f"{len(ids)} exercises, {total} mutants, {len(failures)} failures")
+    print(f"exact tiers of all solutions {seconds:.1f} s of CPU", end=", ")
+    print(f"{time.perf_counter() - began:.0f} s in all")
     return int(bool(failures))
 
 
@@ -323,18 +320,41 @@ def proofs(ids: list[str]) -> Iterator[tuple[list[str], dict[str, str], float]]:
         yield from pool.map(prove, ids)
 
 
-def generated() -> dict[Path, str]:
-    """Every file that is made from the sources, and its text."""
-    return {HERE / t.path: t.blank for t in tasks().values()} | {MATRIX: matrix()}
+def blanks() -> dict[Path, str]:
+    return {HERE / t.path: t.blank for t in tasks().values()}
 
 
-def stale() -> list[str]:
-    return [str(p.relative_to(ROOT)) for p, text in generated().items()
-            if not p.exists() or p.read_text(encoding="utf-8") != text]  # fmt: skip
+def unlike(files: dict[Path, str], command: str) -> list[str]:
+    """The files that are not what their sources make, as lines; prints them."""
+    found = []
+    for path, text in files.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            found.append(f"{path.relative_to(ROOT)} is not what its source makes")
+            print(f"FAIL  {found[-1]}: python -m exercises dev {command}")
+    return found
+
+
+def planted() -> list[str]:
+    """Each mistake for the hunts changes what its algorithm does, and was measured."""
+    failures = []
+    for bug in bugs.bugs().values():
+        if (bug.name, bugs.SEEDS[0]) not in bugs.stored(bug.algo):
+            failures.append(f"{bug.id} was not measured")
+        if not set(bug.mechanism) <= set(bugs.MECHANISMS):
+            failures.append(f"{bug.id}: {bug.mechanism}")
+        if not bugs.compared(bug.planted, bug.algo):
+            failures.append(f"{bug.id} changes nothing")
+    failures += [
+        f"{a} is not equal to itself" for a in bugs.TRAINED if bugs.compared(bugs.source(a), a)
+    ]
+    print(f"{'FAIL' if failures else 'ok  '}  {len(bugs.bugs())} bugs to hunt")
+    print(*(f"      {line}" for line in failures), sep="\n", end="\n" * bool(failures))
+    return failures
 
 
 def dev_generate(args: Any) -> int:
-    for path, text in generated().items():
+    """Write the blanks."""
+    for path, text in blanks().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return 0
@@ -372,10 +392,138 @@ def dev_mutants(args: Any) -> int:
     return 0
 
 
-def matrix() -> str:
-    """The table of which tier notices which mutant."""
-    return ""
+def matrix(kills: dict[str, dict[str, str]]) -> str:
+    """Which wrong answer is noticed by which tier, as a page."""
+    total = sum(map(len, kills.values()))
+    tiers = [t for t in lab.TIERS if any(t in k.values() for k in kills.values())]
+    lines = [
+        "# What the checks are proved on",
+        "",
+        f"{total} wrong answers to {len(kills)} exercises, and the first tier of the check that notices each.",
+        "All fail, and all are recognised where the tier is exact. The page is made by",
+        "`python -m exercises dev matrix`.",
+        "",
+        "| exercise | wrong answers | " + " | ".join(f"{t} {lab.TIERS[t]}" for t in tiers) + " |",
+        "|---|---|" + "---|" * len(tiers),
+    ]
+    for id_, killed in kills.items():
+        counts = (sum(k == t for k in killed.values()) or "" for t in tiers)
+        lines.append(f"| {find(id_).label} | {len(killed)} | {' | '.join(map(str, counts))} |")
+    for id_, killed in kills.items():
+        lines += ["", f"## {find(id_).label}", "", "| wrong answer | noticed by |", "|---|---|"]
+        lines += [f"| {name} | {tier} |" for name, tier in killed.items()]
+    return "\n".join(lines) + "\n"
 
 
 def dev_matrix(args: Any) -> int:
+    ids = list(tasks())
+    kills = {id_: killed for id_, (_, killed, _) in zip(ids, proofs(ids), strict=True)}
+    MATRIX.parent.mkdir(parents=True, exist_ok=True)
+    MATRIX.write_text(matrix(kills), encoding="utf-8")
     return 0
+
+
+def dev_calibrate(args: Any) -> int:
+    """Train the reference and note how often it misses the bars; `bugs` measures the hunts."""
+    if args.ids == ["bugs"]:
+        bugs.record([])
+        return 0
+    path = AUTHOR / "calibration.json"
+    for id_ in args.ids or [t.id for t in tasks().values() if trained(t)]:
+        data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        old = data.get(id_, {"runs": 0, "missed": 0, "sittings": 0, "seconds": 0.0, "values": []})
+        first = old["runs"]
+        jobs = [(id_, seed) for seed in range(first, first + args.runs)]
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            results = list(pool.map(trial, jobs))
+        runs = first + len(results)
+        spent = old["seconds"] * first + sum(seconds for _, _, seconds in results)
+        data[id_] = {
+            "runs": runs,
+            "missed": old["missed"] + sum(missed for missed, _, _ in results),
+            "sittings": old["sittings"] + 1,
+            "seconds": round(spent / runs, 1),
+            "values": old["values"] + [value for _, value, _ in results],
+        }
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        told = {k: v for k, v in data[id_].items() if k != "values"}
+        print(f"{find(id_).label}: {told}, lowest {min(data[id_]['values'])}", flush=True)
+    return 0
+
+
+def trained(task: Task) -> list[Any]:
+    return [c for c in judge.checks(task) if c.tier == "T6"]
+
+
+def trial(job: tuple[str, int]) -> tuple[bool, float, float]:
+    """One training run of the reference: missed a bar?, its lowest value above the bar, CPU time."""
+    torch.set_num_threads(1)
+    id_, seed = job
+    began, missed, values = time.process_time(), False, []
+    for c in trained(find(id_)):
+        trace = judge.run(c, judge.reference(find(id_)), seed=0, **{"seed": seed})
+        missed |= bool(trace.error or judge.compare(trace, trace))
+        values += [float(r.got) for r in trace.records if r.least is not None]
+    return missed, round(min(values), 2), time.process_time() - began
+
+
+def dev_new(args: Any) -> int:
+    """The three files of a new exercise, to be filled in."""
+    if len(args.ids) != 2 or not re.fullmatch(r"[1-9]\.\d+", args.ids[0]):
+        raise UserError("give an id and a name: dev new 2.5 n_step")
+    id_, name = args.ids
+    if id_ in tasks() or name in {t.name for t in tasks().values()}:
+        raise UserError(f"{id_} or {name} is there already")
+    folder = AUTHOR / SETS[int(id_[0])][0] / name
+    folder.mkdir(parents=True)
+    for file, text in TEMPLATE.items():
+        (folder / file).write_text(text.replace("ID", id_).replace("NAME", name), encoding="utf-8")
+    print(f"{folder.relative_to(ROOT)}: see exercises/_author/README.md")
+    return 0
+
+
+TEMPLATE = {
+    "task.toml": '''id = "ID"
+name = "NAME"
+title = ""
+minutes = 15
+difficulty = 2
+page = "docs/algorithms/vpg.md"
+equation = ""
+why = """
+"""
+hints = [
+  """""",
+  """""",
+  """""",
+  """____""",
+]
+
+[[mutant]]
+name = ""
+replace = ""
+with = ""
+says = """"""
+''',
+    "source.py": '''"""ID Title
+
+The idea, and the formula with every symbol.
+"""
+
+
+def NAME(x):
+    """What it is: (B, dim) -> (B,)."""
+    # BEGIN SOLUTION
+    return x.sum(-1)
+    # END SOLUTION
+''',
+    "check.py": """import torch
+
+from exercises.lab import call, check
+
+
+@check("T1", "one row")
+def one(m):
+    yield from call(m.NAME, torch.randn(1, 3))
+""",
+}

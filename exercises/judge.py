@@ -232,15 +232,28 @@ def name_mutant(task: Task, check: Check, trace: Trace, code: Any, seed: int, v:
     """If all that the answer gives is what a known mutant gives, say which."""
     if check.tier not in EXACT:
         return
-    quiet, exact = io.StringIO(), [c for c in checks(task) if c.tier in EXACT and c is not check]
-    with contextlib.redirect_stdout(quiet):
+    mine = {check: trace}
+    rest = [c for c in checks(task) if c.tier in EXACT and c is not check]
+    with contextlib.redirect_stdout(io.StringIO()):
         for m in task.mutants:
-            with limit(sum(SECONDS[c.tier] for c in [check, *exact])):
-                if not same(trace, run(check, mutant(task, m), seed)):
-                    continue
-                if all(same(run(c, code, seed), run(c, mutant(task, m), seed)) for c in exact):
-                    v.mutant, v.says = m.name, m.says
-                    return
+            if not same(trace, of_mutant(task, m, check, seed)):
+                continue
+            for c in rest:
+                if c not in mine:
+                    with limit(SECONDS[c.tier]):
+                        mine[c] = run(c, code, seed)
+                if not same(mine[c], of_mutant(task, m, c, seed)):
+                    break
+            else:
+                v.mutant, v.says = m.name, m.says
+                return
+
+
+@cache
+def of_mutant(task: Task, variant: Variant, check: Check, seed: int) -> Trace:
+    """A known mutant's pass through a check."""
+    with limit(SECONDS[check.tier]):
+        return run(check, mutant(task, variant), seed)
 
 
 def traced(task: Task, path: Path) -> list[str]:
@@ -308,10 +321,14 @@ class Learner:
             v.lines = [f"stopped after {budget} s of computing: does a loop never end?"]
         elif isinstance(e, ModuleNotFoundError | ImportError):
             v.lines = [f"{e}: an exercise needs torch, numpy, gymnasium and exercises.given only"]
+        elif isinstance(e, AttributeError) and getattr(e.obj, "__name__", "") == LEARNER:
+            v.lines = [f"{e.name} is not defined in {self.path}: was it renamed or deleted?"]
         elif isinstance(e, SystemExit):
             v.lines = ["the code ended the program (sys.exit): leave that out"]
         elif isinstance(e, EOFError):
             v.lines = ["the code waits for input, which a check has not: leave that out"]
+        elif isinstance(e, RecursionError):
+            v.lines = ["your code calls itself without end (RecursionError)"]
         elif number is None:
             v.lines = [f"what came back cannot be used: {type(e).__name__}: {e}"]
         else:

@@ -106,7 +106,12 @@ def call(
     are differentiated (all); `changes` the arguments that fn is there to change: they are recorded
     afterwards, and a change to any other is a mistake. fn works on copies.
     """
-    given = inspect.signature(fn).bind(*args, **kwargs).arguments
+    try:
+        given = inspect.signature(fn).bind(*args, **kwargs).arguments
+    except TypeError as e:
+        raise Wrong(
+            f"{fn.__name__} does not take the arguments that the exercise gives: {e}"
+        ) from e
     given = {k: _copy(k, v) for k, v in given.items()}
     leaves = {k: v for name, value in given.items() for k, v in _leaves(name, value)}
     before = {k: v.detach().clone() for k, v in leaves.items()}
@@ -115,17 +120,16 @@ def call(
         torch.manual_seed(seed)
         out = fn(**given) if kwargs or not args else fn(*given.values())
 
-    names = names or (fn.__name__,)
-    if not changes or out is not None:
-        outs = _outputs(fn.__name__, out, names)
-        for name, value in outs.items():
-            yield Record(name, value, context=context)
-    allowed = tuple(c + "." for c in changes)
+    names, changed = names or (fn.__name__,), []
     for name, value in leaves.items():
-        if name.split(".")[0] in changes or name.startswith(allowed):
-            yield Record(f"{name} afterwards", value.detach().clone(), context=context)
+        if name.split(".")[0] in changes or name in changes:
+            changed.append(Record(f"{name} afterwards", value.detach().clone(), context=context))
         elif not torch.equal(torch.nan_to_num(value.detach()), torch.nan_to_num(before[name])):
             raise Wrong(f"{fn.__name__} changed its argument {name} in place: work on a new tensor")
+    outs = {} if changes and out is None else _outputs(fn.__name__, out, names)
+    for name, value in outs.items():
+        yield Record(name, value, context=context)
+    yield from changed
     if changes:
         return
     for name, value in outs.items():

@@ -84,7 +84,11 @@ class State:
     def attempt(self, task: Task, status: str, tier: str, full: bool) -> int:
         """Note the outcome of a check; the number of this attempt."""
         record, now, text = self.of(task), time.time(), self.text(task) or ""
-        if status == "blank" or record.get("file") == digest(text) and record.get("passed"):
+        if (
+            status in ("blank", "broken")
+            or record.get("file") == digest(text)
+            and record.get("passed")
+        ):
             return record["attempts"]
         if record.get("file") != digest(text):
             record["attempts"] += 1

@@ -1,0 +1,432 @@
+"""The runner of the exercises, as a learner meets it. That the checks are right is proved elsewhere:
+`python -m exercises dev check` tries them on every known wrong answer."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from exercises import bugs, course, judge, lab, screen
+from exercises.__main__ import main
+from exercises.course import ROOT, find, tasks
+from exercises.state import State
+
+BODY = find("2.3").solution.split('"""Advantages', 1)[0].rsplit("def gae", 1)[0]
+HEAD = "def gae(rew, val, next_val, term, done, gamma, lam):\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An own copy of the problem sets, all blank."""
+    state = State(tmp_path)
+    for task in tasks().values():
+        state.put_blank(task)
+    return tmp_path
+
+
+def write(folder, id_, text):
+    path = State(folder).file(find(id_))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def run(folder, *words):
+    command, *rest = words
+    return main([command, "--folder", str(folder), *rest])
+
+
+def told(body, tmp_path):
+    """What is said of a gae with this body: the verdict, and all its lines as one text."""
+    path = tmp_path / "gae.py"
+    path.write_text(f"import torch\n\n\n{HEAD}{body}", encoding="utf-8")
+    v = judge.forked(find("2.3"), path)
+    return v, "\n".join(
+        [*v.lines, *(line for c in v.checks for line in c.lines), v.where, *v.printed]
+    )
+
+
+RIGHT = """    delta = rew + gamma * (1 - term) * next_val - val
+    adv, carry = torch.zeros_like(delta), 0.0
+    for t in reversed(range(len(delta))):
+        adv[t] = carry = delta[t] + gamma * lam * (1 - done[t]) * carry
+"""
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("    return rew +\n", ["SyntaxError", "gae.py:5", "return rew +"]),
+        ("  x = 1\n    return x\n", ["IndentationError", "gae.py:6"]),
+        ("    pass\n", ["gae returned None: is a return missing?"]),
+        (RIGHT + "    return adv\n", ["gae returned a tensor (3, 1), but 2 are wanted: adv, ret"]),
+        (RIGHT + "    return adv.sum(0), adv + val\n", ["adv   expected shape (3, 1)   got (1,)"]),
+        (RIGHT + "    return adv.float(), adv + val\n", ["expected dtype float64   got float32"]),
+        (RIGHT + "    return adv.tolist(), adv + val\n", ["expected a tensor (3, 1)   got a list"]),
+        (RIGHT + "    return adv * torch.nan, adv\n", ["adv[0, 0]   expected 3.3109   got nan"]),
+        (RIGHT + "    return -adv, adv + val\n", ["adv has the opposite sign everywhere"]),
+        (RIGHT + "    return 3 * adv, adv + val\n", ["adv is 3.0000 times what is expected"]),
+        (RIGHT + "    return adv - 2, adv + val\n", ["adv is off by -2.0000 everywhere"]),
+        (RIGHT + "    return adv.detach(), adv + val\n", ["is zero everywhere in your answer"]),
+        ("    with torch.no_grad():\n        rew += 1\n" + RIGHT + "    return adv, adv + val\n",
+         ["gae changed its argument rew in place"]),
+        ("    return rew / nothing, val\n", ["your code raised NameError", "gae.py:5"]),
+        ("    return gae(rew, val, next_val, term, done, gamma, lam)\n", ["calls itself without end"]),
+        ("    raise SystemExit(3)\n", ["the code ended the program"]),
+        ("    import os\n    os._exit(5)\n", ["the code ended the process (status 5)"]),
+        ("    input()\n", ["waits for input"]),
+        ("    import scipy.nothing\n", ["No module named", "gae.py:5"]),
+        ("    print('x' * 10)\n    pass\n", ["gae returned None", "xxxxxxxxxx"]),
+        ("    for i in range(99):\n        print(i)\n", ["... and 79 more lines: is a print in a loop?"]),
+    ],
+)  # fmt: skip
+def test_each_kind_of_mistake_has_its_own_message_and_names_the_learners_line(
+    body, words, tmp_path
+):
+    v, text = told(body, tmp_path)
+    assert v.status == "fail"
+    for word in words:
+        assert word in text
+    shown = screen.verdict(find("2.3"), v, 1, 0)
+    assert "Traceback" not in shown and "check.py" not in shown and "lab.py" not in shown
+    assert "delta + gamma" not in shown.replace(body, ""), "no line of the reference is shown"
+
+
+@pytest.mark.parametrize("body", [
+    "    while True:\n        pass\n",
+    "    while True:\n        try:\n            rew = rew + 1\n        except:\n            pass\n",
+])  # fmt: skip
+def test_an_endless_loop_ends_and_is_named(body, tmp_path):
+    v, text = told(body, tmp_path)
+    assert v.status == "fail" and "does a loop never end?" in text
+
+
+def test_a_renamed_function_another_signature_and_bytes_that_are_no_text_are_told(tmp_path):
+    path, task = tmp_path / "gae.py", find("2.3")
+    path.write_text("def gea():\n    pass\n")
+    assert "gae is not defined" in " ".join(judge.forked(task, path).checks[0].lines)
+    path.write_text("def gae(rew):\n    return rew\n")
+    assert "does not take the arguments" in " ".join(judge.forked(task, path).checks[0].lines)
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in judge.forked(task, path).lines[0]
+    assert judge.forked(task, tmp_path / "none.py").status == "broken"
+
+
+def test_a_known_wrong_answer_is_named_with_the_learners_line_and_an_unknown_one_is_not(tmp_path):
+    v, _ = told(RIGHT.replace("(1 - done[t]) * ", "") + "    return adv, adv + val\n", tmp_path)
+    assert v.mutant == "no mask in the recursion" and "runs through the end" in v.says
+    assert v.where.endswith("adv[t] = carry = delta[t] + gamma * lam * carry")
+    v, _ = told(
+        RIGHT.replace("gamma * lam", "gamma**3 * lam") + "    return adv, adv + val\n", tmp_path
+    )
+    assert v.status == "fail" and not v.mutant and not v.says
+
+
+def test_the_checker_cannot_be_satisfied_by_comparing_a_function_with_itself():
+    task = find("2.3")
+    first = judge.checks(task)[0]
+    right = judge.expected(task, first, 0, None)
+    for m in task.mutants:
+        wrong = judge.of_mutant(task, m, judge.checks(task)[3], 0)
+        assert judge.compare(wrong, judge.expected(task, judge.checks(task)[3], 0, None))
+    assert not judge.compare(right, right)
+
+
+def test_numbers_agree_up_to_rounding_at_the_scale_of_the_largest():
+    one = torch.tensor([1.0, 1e6], dtype=torch.float64)
+    assert lab.close(one + 1e-3, one).all() and not lab.close(one * 1.001, one).all()
+    assert lab.close(torch.tensor([float("inf")]), torch.tensor([float("inf")])).all()
+    assert lab.difference("n", 3, 4) and not lab.difference("n", 3.0, 3)
+    assert lab.difference("x", torch.zeros(2), torch.zeros(2, 1))
+    assert lab.difference("d", {"a": 1}, {"a": 1, "b": 2}) == [
+        "d   expected the keys ['a', 'b']   got ['a']"
+    ]
+
+
+def test_blank_and_solution_come_from_one_text_and_a_mutant_must_fit_once():
+    task = find("2.3")
+    assert 'raise NotImplementedError("2.3: write gae")' in task.blank
+    assert (
+        "SOLUTION" not in task.blank + task.solution and "BLANK" not in task.blank + task.solution
+    )
+    with pytest.raises(ValueError, match="there 0 times"):
+        task.variant(course.Variant("x", "not there", ""))
+
+
+def test_every_blank_in_the_tree_is_what_its_source_makes_and_is_told_as_not_written(tmp_path):
+    for task in tasks().values():
+        path = course.HERE / task.path
+        assert path.read_text(encoding="utf-8") == task.blank, "python -m exercises dev generate"
+    v = judge.forked(find("2.3"), course.HERE / find("2.3").path)
+    shown = screen.verdict(find("2.3"), v, 0, 0)
+    assert v.status == "blank" and "not written yet" in shown and "hint 2.3" in shown
+    assert "2_3_gae.py:" in shown
+
+
+def test_a_whole_way_through_an_exercise(folder, capsys):
+    assert run(folder, "start", "2.3") == 0
+    assert run(folder, "check") == 1
+    assert "not written yet" in capsys.readouterr().out
+    for i in range(5):
+        assert run(folder, "hint") == 0
+        assert f"Hint {min(i + 1, 4)} of 4" in capsys.readouterr().out
+    write(folder, "2.3", find("2.3").variant(find("2.3").mutants[0]))
+    assert run(folder, "check") == 1
+    assert "runs through the end of an episode" in " ".join(capsys.readouterr().out.split())
+    assert run(folder, "trace") == 1
+    assert "<- first difference" in capsys.readouterr().out
+    write(folder, "2.3", find("2.3").solution)
+    assert run(folder, "check") == 0
+    assert "PASS  2.3 gae" in capsys.readouterr().out
+    assert run(folder, "diff") == 0
+    assert "the same as ours" in capsys.readouterr().out
+    assert run(folder, "next") == 0
+    assert State(folder).current().id != "2.3"
+    assert run(folder, "reset", "2.3") == 0
+    assert State(folder).file(find("2.3")).read_text() == find("2.3").blank
+    assert len(list((folder / ".rlcourse" / "backup").iterdir())) == 1
+    assert run(folder, "progress") == 0
+
+
+def test_the_status_follows_the_file(folder, capsys):
+    def status():
+        return State(folder).status(find("2.3"))
+
+    assert status() == "todo"
+    path = write(folder, "2.3", find("2.3").solution)
+    assert status() == "started"
+    run(folder, "check", "2.3")
+    assert status() == "passed"
+    path.write_text(path.read_text() + "\n")
+    assert status() == "stale"
+    run(folder, "check", "2.3")
+    assert status() == "passed"
+    (folder / ".rlcourse" / "state.json").unlink()
+    assert status() == "started", "the history is only a memory"
+    assert run(folder, "check", "2.3") == 0 and status() == "passed"
+
+
+def test_the_solution_is_offered_and_not_forced(folder, capsys):
+    assert run(folder, "solution", "2.3") == 1
+    assert "--give-up" in capsys.readouterr().out
+    assert run(folder, "solution", "2.3", "--give-up") == 0
+    assert "carry" in capsys.readouterr().out
+    assert State(folder).status(find("2.3")) == "seen"
+
+
+def test_json_is_an_array_of_exercises_and_of_verdicts(folder, capsys):
+    assert run(folder, "list", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["id"] for r in rows] == list(tasks()) and {"minutes", "status", "file"} <= set(
+        rows[0]
+    )
+    write(folder, "2.3", find("2.3").solution)
+    assert run(folder, "check", "2.3", "1.1", "--json") == 1
+    verdicts = json.loads(capsys.readouterr().out)
+    assert [v["status"] for v in verdicts] == ["pass", "blank"]
+
+
+def test_a_class_is_graded_in_one_command(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "exercises.__main__.tasks", lambda: {"2.3": find("2.3"), "1.1": find("1.1")}
+    )
+    write(folder, "2.3", find("2.3").solution)
+    assert main(["grade", str(folder), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert {k: v["status"] for k, v in report[str(folder)].items()} == {
+        "2.3": "pass",
+        "1.1": "blank",
+    }
+    assert main(["grade", str(folder)]) == 1
+    assert re.search(r"1 of 2   passed 2.3   failed -", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["check", "2.33"], "there is no exercise '2.33'"),
+    (["check", "gaee"], "did you mean gae?"),
+    (["nothing"], "invalid choice"),
+    (["list", "--set", "PS12"], "there is no problem set PS12"),
+    (["check", "--folder", "/nowhere"], "/nowhere is no folder"),
+    (["predict", "2.3"], "asks for no prediction"),
+    (["submit", "2.3", "data"], "takes no runs"),
+    (["bug", "check", "7"], "no hunt"),
+])  # fmt: skip
+def test_a_wrong_call_is_one_line_and_exit_code_2(words, said, capsys, tmp_path):
+    extra = [] if "--folder" in words else ["--folder", str(tmp_path)]
+    assert main([words[0], *extra, *words[1:]]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_a_damaged_history_is_put_aside_and_a_newer_one_refused(folder, capsys):
+    home = folder / ".rlcourse"
+    home.mkdir()
+    (home / "state.json").write_text("{")
+    assert run(folder, "list") == 2
+    assert "could not be read" in capsys.readouterr().err
+    assert run(folder, "list") == 0
+    (home / "state.json").write_text('{"schema": 99, "exercises": {}}')
+    assert run(folder, "list") == 2
+
+
+def test_unknown_keys_of_the_history_are_kept(folder):
+    home = folder / ".rlcourse"
+    home.mkdir()
+    record = {"attempts": 2, "hints": 0, "seconds": 0, "more": 1}
+    data = {"schema": 1, "current": "", "exercises": {"2.3": record}, "other": 5}
+    (home / "state.json").write_text(json.dumps(data))
+    run(folder, "start", "2.3")
+    kept = json.loads((home / "state.json").read_text())
+    assert kept["other"] == 5 and kept["exercises"]["2.3"]["more"] == 1
+
+
+def test_a_learners_own_version_is_used_where_it_passes_and_ours_elsewhere(folder, monkeypatch):
+    from exercises.given import use
+
+    assert use("2.3").gae.__code__.co_filename == "<solution of 2.3>"
+    write(folder, "2.3", find("2.3").solution + "\nMINE = True\n")
+    run(folder, "check", "2.3")
+    monkeypatch.setattr(judge, "own", State(folder).passed)
+    assert use("2.3").MINE
+
+
+def test_a_learners_function_takes_the_place_of_the_courses_and_trains(
+    folder, tmp_path, capsys, monkeypatch
+):
+    from rlcourse import ppo
+
+    monkeypatch.setattr(ppo, "gae", ppo.gae)  # puts the course's back afterwards
+    assert run(folder, "train", "2.3") == 1
+    marked = find("2.3").solution.replace("    delta =", "    CALLS.append(1)\n    delta =")
+    write(folder, "2.3", marked.replace("def gae", "CALLS = []\n\n\ndef gae"))
+    run(folder, "check", "2.3")
+    monkeypatch.chdir(tmp_path)
+    assert run(folder, "train", "2.3", "--epochs", "1", "--horizon", "16", "--data-dir", "d") == 0
+    assert len(ppo.gae.__globals__["CALLS"]) == 1
+    assert (tmp_path / "d" / "my_gae" / "my_gae_s0" / "model.pt").exists()
+
+
+def test_watch_checks_at_once_and_again_when_the_file_is_saved(folder):
+    command = [sys.executable, "-m", "exercises", "watch", "2.3", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, bufsize=1) as p:
+        try:
+            assert "not written yet" in until(p, "-----")
+            write(folder, "2.3", find("2.3").solution)
+            assert "PASS  2.3 gae" in until(p, "-----")
+        finally:
+            p.kill()
+
+
+def until(p, mark):
+    text = ""
+    for line in p.stdout:
+        text += line
+        if mark in line:
+            break
+    return text
+
+
+def test_watch_takes_keys_on_a_terminal_and_leaves_it_as_it_was(folder):
+    pid, fd = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "exercises", "watch", "2.3", "--folder", str(folder)],
+        )
+    seen, asked = "", False
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 0.5)[0]:
+            try:
+                seen += os.read(fd, 1 << 14).decode(errors="replace")
+            except OSError:
+                break
+        if "q quit" in seen and not asked:
+            os.write(fd, b"h")
+            asked = True
+        if "Hint 1 of 4" in seen:
+            os.write(fd, b"q")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert "Hint 1 of 4" in seen
+
+
+def test_a_warm_check_runs_no_code_of_the_learners_in_the_runner(tmp_path):
+    path = tmp_path / "gae.py"
+    path.write_text("import sys\nsys.modules['spoilt'] = 1\nraise ValueError('x')\n")
+    judge.forked(find("2.3"), path)
+    assert "spoilt" not in sys.modules
+
+
+# ---- hunts
+
+
+def test_a_bug_is_planted_told_found_and_not_given_twice(folder, capsys, monkeypatch):
+    bug = bugs.bugs()["ppo: max for min"]
+    monkeypatch.setattr(bugs, "bugs", lambda: {bug.id: bug})
+    assert run(folder, "bug", "new") == 0
+    home = folder / ".rlcourse" / "bugs" / "1"
+    assert {p.name for p in home.iterdir()} == {"ppo.py", "answer.toml", "log.txt", "curve.png"}
+    assert "max for min" not in (folder / ".rlcourse" / "state.json").read_text()
+    assert run(folder, "bug", "check") == 1
+    assert "not given yet" in capsys.readouterr().out
+    (home / "ppo.py").write_text(bugs.source("ppo"))
+    line = bug.lines[0]
+    (home / "answer.toml").write_text(f'line = {line}\nmechanism = "sign"\n')
+    assert run(folder, "bug", "check") == 0
+    assert "FOUND" in capsys.readouterr().out
+    assert run(folder, "bug", "new") == 2
+
+
+def test_a_fix_that_is_none_or_too_large_or_breaks_something_is_told(folder, capsys, monkeypatch):
+    bug = bugs.bugs()["sac: no entropy in the target"]
+    monkeypatch.setattr(bugs, "bugs", lambda: {bug.id: bug})
+    run(folder, "bug", "new")
+    home = folder / ".rlcourse" / "bugs" / "1"
+    (home / "answer.toml").write_text(f'line = {bug.lines[0]}\nmechanism = "term"\n')
+    for change, said in (
+        (lambda s: s, "0 lines changed"),
+        (lambda s: s.replace("lr: float = 1e-3 ", "lr: float = 1e-4 "), "FAIL  mended"),
+        (lambda s: s.replace("        y = ", "        y = nothing + "), "NameError"),
+        (lambda s: s.replace("return", "return "), "lines changed, 3 at most"),
+    ):
+        (home / "sac.py").write_text(change(bug.planted))
+        capsys.readouterr()
+        assert run(folder, "bug", "check") == 1
+        assert said in capsys.readouterr().out
+    assert run(folder, "bug", "reveal") == 0
+    assert "sac.py:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bug", list(bugs.bugs().values())[::9], ids=lambda b: b.id)
+def test_a_planted_bug_changes_what_the_algorithm_does(bug):
+    assert bugs.compared(bug.planted, bug.algo)
+    assert not bugs.compared(bugs.source(bug.algo), bug.algo)
+
+
+def test_lists_and_hints_come_without_loading_torch():
+    code = "import sys; from exercises.__main__ import main; main(['list']); main(['hint', '2.3']);"
+    code += "assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_commands_of_the_help_are_there():
+    from exercises import __main__ as m
+
+    named = set(re.findall(r"python -m exercises (\w+)", m.__doc__))
+    assert named | {"watch"} == set(m.COMMANDS)
+
+
+def test_the_folder_of_a_clone_can_be_named_by_its_root(folder):
+    from exercises.__main__ import folder as named
+
+    assert named(str(ROOT)) == ROOT / "exercises"
+    assert named(str(folder)) == Path(folder).resolve()
