@@ -20,7 +20,7 @@ endif
 READY := .venv/.ok $(sort $(ASKED:%=.venv/.extra-%) $(wildcard .venv/.extra-*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test slow lint clean
+.PHONY: help setup train test slow exercises lint clean
 .NOTPARALLEL:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make train   train: ALGO=$(ALGO) ENV=$(ENV) CPU=$(CPU), and ARGS="--seed 1" for more flags'
 	@echo 'make test    the fast tests'
 	@echo 'make slow    the learning tests, some minutes'
+	@echo 'make exercises   prove the checks of the exercises, some minutes'
 	@echo 'make lint    style and spelling'
 	@echo 'make clean   remove .venv and what was built, but no runs'
 	@echo 'The first of these makes .venv with $(PYTHON); PYTHON=... chooses another (3.11 or newer).'
@@ -43,6 +44,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(PY) -m pytest -q -m slow $(ARGS)
+
+exercises: $(READY)
+	$(PY) -m exercises dev check $(ARGS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -323,9 +323,8 @@ def explain(args: Any, state: State) -> int:
         say(f"    {c.tier} {judge.lab.TIERS[c.tier]:<20} {c.name}")
     say(screen.calibration(task))
     say(f"\n  {task.page}     {task.equation}")
-    say(
-        f"  {len(task.mutants)} wrong answers are known to fail, {len(task.equivalents) + 1} right ones to pass."
-    )
+    wrong, right = len(task.mutants), len(task.equivalents) + 1
+    say(f"  {wrong} wrong answers are known to fail, {right} right ones to pass.")
     return 0
 
 
@@ -422,9 +421,7 @@ def doctor(args: Any, state: State) -> int:
         ("one check", f"{checked - loaded:.2f} s", works and checked - loaded < 2),
     ]
     for name, value, fine in lines:
-        say(
-            f"  {screen.colour('ok  ', 'ok') if fine else screen.colour('FAIL', 'FAIL')}  {name:<16} {value}"
-        )
+        say(f"  {screen.mark(fine)}  {name:<16} {value}")
     if missing:
         say(f"\n{CALL} reset ID writes a missing file")
     return 0 if all(fine for *_, fine in lines[:-2]) and works else 2

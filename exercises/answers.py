@@ -47,7 +47,7 @@ def submit(task: Task, runs: list[Path], state: State, judged: Callable) -> int:
 
 
 def place(run: Path) -> str:
-    """A run's folder as it is written into a claim: below the root of the project if it is there."""
+    """A run's folder as a claim names it: from the root of the project if it is below it."""
     path = run.resolve()
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.as_posix()
 

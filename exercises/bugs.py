@@ -44,6 +44,15 @@ TRAINED = {  # environment, and the settings of the runs that show a bug's effec
         ("Pendulum-v1", {"epochs": 6, "horizon": 250, "hidden": (64, 64), "minibatch": 100}),
     ),
 }
+ON = {"horizon": 16, "minibatch": 8, "passes": 2, "lr": 0.01}
+OFF = {"horizon": 12, "minibatch": 16, "random_steps": 20, "memory": 60}
+SHORT = {  # settings of the trainings that tell two sources apart: each of them matters in these
+    "vpg": ON,
+    "ppo": ON | {"entropy": 0.01, "max_kl": 0.02},
+    "ddpg": OFF,
+    "td3": OFF | {"smooth": 1.0},
+    "sac": OFF,
+}
 SEEDS = (0, 1)
 CHANGED = 3  # lines that a fix may touch
 
@@ -102,7 +111,7 @@ class Bug:
 
     @property
     def level(self) -> int:
-        """From the mean return of the last quarter, between that of random actions and the right one's."""
+        """How bad it is, from what was measured: a key of LEVELS."""
         return level(self)
 
 
@@ -118,7 +127,7 @@ def bugs() -> dict[str, Bug]:
 
 
 def changes(old: str, new: str) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines of `new` that are not in `old`; where lines went, the next one."""
+    """Number and text of the lines of `new` that are not in `old`; the next where lines went."""
     a, b = old.splitlines(), new.splitlines()
     for tag, _, _, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag != "equal":
@@ -146,25 +155,14 @@ def load(text: str, algo: str, path: str = "<planted>") -> ModuleType:
 
 
 def fingerprint(module: ModuleType, algo: str) -> Iterator[tuple[str, Any]]:
-    """All that two short trainings log and learn: equal for two sources only if they do the same."""
+    """All that two short trainings log and learn: equal only if two sources do the same."""
     from rlcourse.utils.config import Settings
     from rlcourse.utils.run import Run
 
     small = {"num_envs": 2, "hidden": (8, 8), "seed": 3, "epochs": 3}
-    on = {
-        "horizon": 16,
-        "minibatch": 8,
-        "passes": 2,
-        "lr": 0.01,
-        **({"entropy": 0.01, "max_kl": 0.02} if algo == "ppo" else {}),
-    }
-    off = {"horizon": 12, "minibatch": 16, "random_steps": 20, "memory": 60}
-    if algo == "td3":
-        off["smooth"] = 1.0  # so that its limit matters
+    small |= SHORT[algo]
     for env in ("Mixed-v0", "MixedDiscrete-v0")[: 2 if algo in ("vpg", "ppo") else 1]:
-        cfg = module.Config(
-            env=f"exercises.worlds:{env}", **small, **(on if "pp" in algo or algo == "vpg" else off)
-        )
+        cfg = module.Config(env=f"exercises.worlds:{env}", **small)
         run = Run(cfg, Settings(eval_episodes=1), show=False)
         agent = module.train(cfg, run)
         for row in run.rows:
@@ -176,7 +174,7 @@ def fingerprint(module: ModuleType, algo: str) -> Iterator[tuple[str, Any]]:
 
 
 def compared(text: str, algo: str, path: str = "<fixed>") -> list[str]:
-    """What is different in what this text does, as lines; the first in the order of the training."""
+    """The first thing, in the order of the training, that this text does otherwise, as lines."""
     from exercises import lab
 
     right = fingerprint(load(source(algo), algo), algo)
@@ -315,9 +313,7 @@ def check(args: Any, state: State) -> int:
     marks.append(("mended", not wrong, wrong[0] if wrong else "trains as the course's does"))
     hunt["attempts"] += 1
     for what, fine, told in marks:
-        say(
-            f"  {screen.colour('ok  ', 'ok') if fine else screen.colour('FAIL', 'FAIL')}  {what:<10} {told}"
-        )
+        say(f"  {screen.mark(fine)}  {what:<10} {told}")
         for more in wrong[1:] if what == "mended" else []:
             say(f"                    {more}")
     solved = all(fine for _, fine, _ in marks)
@@ -401,11 +397,16 @@ def place(path: Path) -> str:
 
 
 def blank_answer(algo: str) -> str:
-    kinds = "\n".join(f"#   {k:<10} {v}" for k, v in MECHANISMS.items())
+    kinds = mechanisms("#   ")
     return (
-        f"# Mend {algo}.py beside this file, in at most {CHANGED} lines, and say where and what it was.\n"
+        f"# Mend {algo}.py beside this file, in at most {CHANGED} lines.\n"
+        f"# Say where the mistake was and what it was.\n"
         f'\nline = 0         # of {algo}.py as it was planted\nmechanism = ""   # one of\n{kinds}\n'
     )
+
+
+def mechanisms(indent: str) -> str:
+    return "".join(f"{indent}{k:<10} {v}\n" for k, v in MECHANISMS.items())
 
 
 def log(bug: Bug) -> str:
@@ -488,12 +489,11 @@ def measure(bug: Bug | None, algo: str) -> list[dict[str, Any]]:
     return rows
 
 
+ALL = "Epoch TotalEnvInteracts AverageEpRet AverageTestEpRet "
 COLUMNS = {
-    "on": "Epoch TotalEnvInteracts AverageEpRet AverageTestEpRet EpLen LossPi LossV Entropy KL ClipFrac "
-          "VarExplained GradNorm GradSteps",
-    "off": "Epoch TotalEnvInteracts AverageEpRet AverageTestEpRet LossQ LossPi QVals Target TDError GradNorm "
-           "Saturated Alpha Entropy",
-}  # fmt: skip
+    "on": ALL + "EpLen LossPi LossV Entropy KL ClipFrac VarExplained GradNorm GradSteps",
+    "off": ALL + "LossQ LossPi QVals Target TDError GradNorm Saturated Alpha Entropy",
+}
 
 
 @cache

@@ -117,7 +117,10 @@ class Task:
         if self.bug:
             from exercises import bugs
 
-            text = text.replace("# ALGORITHM\n", bugs.bugs()[self.bug].both)
+            bug = bugs.bugs()[self.bug]
+            for mark, part in (("ALGORITHM", bug.both), ("SYMPTOM", bugs.log(bug)),
+                               ("MECHANISMS", bugs.mechanisms("    "))):  # fmt: skip
+                text = text.replace(f"# {mark}\n", part)
         return text
 
     @property

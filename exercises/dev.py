@@ -370,9 +370,8 @@ def dev_survivors(args: Any) -> int:
             known = declared.get(find(id_).name, {})
             fresh = [line for line in found if line not in known]
             gone = [line for line in known if line not in found]
-            print(
-                f"{find(id_).label:<24} {count:>4} mutants, {len(found)} survive, {len(fresh)} undeclared"
-            )
+            told = f"{count:>4} mutants, {len(found)} survive, {len(fresh)} undeclared"
+            print(f"{find(id_).label:<24} {told}")
             print(*(f"    {line}" for line in fresh), sep="\n", end="\n" * bool(fresh), flush=True)
             print(
                 *(f"    declared, but killed: {x}" for x in gone), sep="\n", end="\n" * bool(gone)
@@ -399,7 +398,7 @@ def matrix(kills: dict[str, dict[str, str]]) -> str:
     lines = [
         "# What the checks are proved on",
         "",
-        f"{total} wrong answers to {len(kills)} exercises, and the first tier of the check that notices each.",
+        f"{total} wrong answers to {len(kills)} exercises, and the first tier that notices each.",
         "All fail, and all are recognised where the tier is exact. The page is made by",
         "`python -m exercises dev matrix`.",
         "",
@@ -456,7 +455,7 @@ def trained(task: Task) -> list[Any]:
 
 
 def trial(job: tuple[str, int]) -> tuple[bool, float, float]:
-    """One training run of the reference: missed a bar?, its lowest value above the bar, CPU time."""
+    """One training run of the reference: did it miss a bar, its lowest value, CPU time."""
     torch.set_num_threads(1)
     id_, seed = job
     began, missed, values = time.process_time(), False, []

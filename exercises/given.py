@@ -17,7 +17,7 @@ def mlp(sizes: list[int], activation: type[nn.Module] = nn.Tanh) -> nn.Sequentia
 
 
 def use(id_: str) -> SimpleNamespace:
-    """The functions of another exercise: yours once its check has passed, the course's until then."""
+    """The functions of another exercise: yours once its check has passed, or the course's."""
     from exercises import judge
     from exercises.course import find
 

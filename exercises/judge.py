@@ -1,7 +1,7 @@
 """Runs the checks of an exercise on a learner's file and says the first thing that is wrong.
 
-The learner's code runs in a forked child with limits of time, its output caught, its errors shown by
-its own lines only. An answer whose every quantity equals a known mutant's is named as that mutant.
+The learner's code runs in a forked child with limits of time, its output caught, its errors shown
+by its own lines only. An answer that equals a known mutant in every quantity is named as that one.
 """
 
 import contextlib
@@ -431,5 +431,6 @@ def in_child(work: Callable[[], dict], wall: float) -> Any:
         os.close(receive)
         _, status = os.waitpid(pid, 0)
     if not data:
-        return f"the code ended the process (status {os.waitstatus_to_exitcode(status)}): leave that out"
+        code = os.waitstatus_to_exitcode(status)
+        return f"the code ended the process (status {code}): leave that out"
     return json.loads(data)

@@ -100,11 +100,11 @@ def call(
     seed: int = 0,
     **kwargs: Any,
 ) -> Iterator[Record]:
-    """Outputs of fn, and the gradient of each with respect to each tensor and parameter it was given.
+    """Outputs of fn, and the gradient of each by each tensor and parameter that it was given.
 
-    `names` are those of the outputs (the function's own if there is one); `grads` those of them that
-    are differentiated (all); `changes` the arguments that fn is there to change: they are recorded
-    afterwards, and a change to any other is a mistake. fn works on copies.
+    `names` are those of the outputs (the function's own if there is one); `grads` those of them
+    that are differentiated (all); `changes` the arguments that fn is there to change: they are
+    recorded afterwards, and a change to any other is a mistake. fn works on copies.
     """
     try:
         given = inspect.signature(fn).bind(*args, **kwargs).arguments
@@ -303,7 +303,7 @@ def _facts(got: Tensor, want: Tensor) -> list[str]:
         return ["is zero everywhere in your answer"]
     if close(got, -want).all():
         return ["has the opposite sign everywhere"]
-    if want.abs().max() > 0:
+    if want.numel() > 1 and want.abs().max() > 0:
         factor = (got * want).sum() / (want * want).sum()
         if close(got, factor * want).all():
             return [f"is {number(factor)} times what is expected, everywhere"]

@@ -22,6 +22,10 @@ def colour(text: str, name: str) -> str:
     return f"\x1b[{COLOURS[name]}m{text}\x1b[0m"
 
 
+def mark(fine: bool) -> str:
+    return colour("ok  ", "ok") if fine else colour("FAIL", "FAIL")
+
+
 def say(text: str = "") -> None:
     """Print, also where the terminal has no Greek letters."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -30,8 +34,8 @@ def say(text: str = "") -> None:
 
 def fold(text: str, indent: str) -> str:
     """Running text within the width; lines that are one by themselves stay so."""
-    return textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=indent, subsequent_indent=indent,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    rows = textwrap.wrap(" ".join(text.split()), WIDTH - len(indent), break_long_words=False)
+    return "\n".join(indent + row for row in rows)
 
 
 def head(task: Task, attempt: int = 0) -> str:
@@ -59,9 +63,8 @@ def verdict(task: Task, v: Verdict, attempt: int, hints: int, trace: bool = Fals
     left = [c for c in v.checks if c.status == "not run"]
     for c in v.checks:
         if c.status != "not run":
-            lines += [
-                f"  {colour(c.status.ljust(4), c.status)}  {c.tier}  {c.name:<62} {c.seconds:5.2f} s"
-            ]
+            status = colour(c.status.ljust(4), c.status)
+            lines += [f"  {status}  {c.tier}  {c.name:<62} {c.seconds:5.2f} s"]
             lines += [f"          {line}" for line in c.lines]
     if v.says:
         lines += [fold(v.says, "        ")]
@@ -119,8 +122,9 @@ def calibration(task: Task) -> str:
     found = json.loads(path.read_text(encoding="utf-8")).get(task.id) if path.exists() else None
     if not found:
         return ""
-    return (f"\n  Training: {found['missed']} of {found['runs']} runs of the reference miss the bar "
-            f"({found['sittings']} sittings; {found['seconds']:.0f} s of CPU each).")  # fmt: skip
+    missed = f"{found['missed']} of {found['runs']} runs of the reference miss the bar"
+    cost = f"{found['sittings']} sittings, {found['seconds']:.0f} s of CPU each"
+    return f"\n  Training: {missed} ({cost})."
 
 
 def progress(rows: list[dict[str, Any]]) -> str:
@@ -133,9 +137,8 @@ def progress(rows: list[dict[str, Any]]) -> str:
         spent = sum(r["seconds"] for r in own) / 60
         used = sum(r["hints"] for r in own)
         tried = sum(r["attempts"] for r in own)
-        lines += [
-            f"PS{number}  {bar:<6} {title:<34} {spent:5.0f} min  {tried:>3} attempts  {used:>2} hints"
-        ]
+        cells = f"{spent:5.0f} min  {tried:>3} attempts  {used:>2} hints"
+        lines += [f"PS{number}  {bar:<6} {title:<34} {cells}"]
     return "\n".join(lines)
 
 

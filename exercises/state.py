@@ -22,7 +22,7 @@ def digest(text: str) -> str:
 
 
 class State:
-    """The learner's files and history; `folder` is the one that holds ps1_distributions and others."""
+    """The learner's files and history; `folder` is the one with ps1_distributions and so on."""
 
     def __init__(self, folder: Path = HERE):
         self.folder = folder
@@ -35,8 +35,8 @@ class State:
             except (ValueError, TypeError):
                 kept = self.path.rename(self.path.with_suffix(f".broken-{int(time.time())}"))
                 raise UserError(
-                    f"{self.path} could not be read and is now {kept.name}: call the command again, "
-                    f"and `check --all` finds what passes"
+                    f"{self.path} could not be read and is now {kept.name}: "
+                    f"call the command again; `check --all` finds what passes"
                 ) from None
         if self.data["schema"] > SCHEMA:
             raise UserError(f"{self.path} was written by a newer version: update this clone")

@@ -1,6 +1,6 @@
 """Watch mode: the file of the current exercise is checked whenever it is saved.
 
-torch is loaded once, in this process, which runs no code of the learner's and never a backward pass;
+torch is loaded once, in this process, which runs no code of the learner's and no backward pass;
 each check is a fork of it. Keys work on a terminal; elsewhere plain lines come, one verdict a save.
 """
 

@@ -1,4 +1,4 @@
-"""Environments that tell whether code is right: scripted ones, and probes that only the right can solve.
+"""Environments that tell whether code is right: by a script, or solved only by what is right.
 
 All have Gymnasium's interface (reset(seed=), step) and spaces, and none needs Gymnasium's registry.
 """
@@ -14,8 +14,8 @@ from gymnasium.spaces import Box, Discrete
 class Script(gym.Env):
     """Plays episodes by a script, whatever is done, and remembers what was done in `acts`.
 
-    An episode is a list of (reward, terminated, truncated). The observation is [episode, step] in one
-    array that is used again and again, as some environments do: who keeps it must copy it.
+    An episode is a list of (reward, terminated, truncated). The observation is [episode, step] in
+    one array that is used again and again, as some environments do: who keeps it must copy it.
     """
 
     def __init__(self, episodes: list[list[tuple[float, bool, bool]]], act_space: Any = None):
@@ -47,8 +47,8 @@ class Script(gym.Env):
 class Probe(gym.Env):
     """Episodes of `length` steps with random observations of ±1 and rewards by a rule.
 
-    rule(obs, act, step) is the reward of a step; `trunc` ends the episode by a time limit instead of
-    by a terminal state. With one rule each, an agent can do it only if the part that it needs works.
+    rule(obs, act, step) is the reward of a step; `trunc` ends the episode by a time limit instead
+    of by a terminal state. An agent can do a rule only if the part that this needs works.
     """
 
     def __init__(
