@@ -49,9 +49,8 @@ def table(m):
     for size, value in TABLE.items():
         u = torch.tensor([[size], [-size]])
         x = u.clone().requires_grad_()
-        logp = m.squashed_logp(Normal(u.clone(), torch.zeros(2, 1)), x) + 0.5 * math.log(
-            2 * math.pi
-        )
+        gaussian = Normal(u.clone(), torch.zeros(2, 1))
+        logp = m.squashed_logp(gaussian, x) + 0.5 * math.log(2 * math.pi)
         says = "this is −log(1 − tanh² u) alone: μ = u and σ = 1 add a constant"
         yield expect(f"correction at u = ±{size:g}", logp, torch.tensor([-value] * 2), 1e-9, says)
         (slope,) = torch.autograd.grad(logp.sum(), x)
