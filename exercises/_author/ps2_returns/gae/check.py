@@ -2,6 +2,26 @@ import torch
 
 from exercises.lab import call, check, expect
 
+REW, VAL, NEXT_VAL = [1.0, 0.0, 2.0], [0.5, 1.0, 1.5], [1.0, 1.5, 3.0]
+
+
+def compared(m, rew, val, next_val, term, done, gamma, lam):
+    """One call. A rollout is data, so nobody has to be able to differentiate by it."""
+
+    def gae(rew, val, next_val, term, done, gamma, lam):
+        return m.gae(rew.detach(), val.detach(), next_val.detach(), term, done, gamma, lam)
+
+    args = rew, val, next_val, term, done, gamma, lam
+    yield from call(gae, *args, names=("adv", "ret"), grads=())
+
+
+def three(m, term, done):
+    """Three steps of one environment, with these flags."""
+    columns = (
+        torch.tensor(x, dtype=torch.float64)[:, None] for x in (REW, VAL, NEXT_VAL, term, done)
+    )
+    yield from compared(m, *columns, gamma=0.9, lam=0.8)
+
 
 def rollout(T, N, ends=0.3):
     """Random rollout whose episodes end by terminal states, by time limits and by both."""
@@ -11,31 +31,36 @@ def rollout(T, N, ends=0.3):
     return dict(rew=rew, val=val, next_val=next_val, term=term, done=torch.max(term, trunc))
 
 
+@check("T1", "one step")
+def one(m):
+    columns = (torch.tensor([[x]]) for x in (2.0, 1.5, 3.0, 0.0, 0.0))
+    yield from compared(m, *columns, gamma=0.9, lam=0.8)
+
+
 @check("T1", "three steps without an end")
 def plain(m):
-    flags = dict(term=torch.zeros(3, 1), done=torch.zeros(3, 1))
-    rew, val, next_val = torch.tensor([[[1.0], [0.0], [2.0]], [[0.5], [1], [1.5]], [[1], [1.5], [3]]])
-    yield from call(m.gae, rew, val, next_val, **flags, gamma=0.9, lam=0.8, names=("adv", "ret"))
+    yield from three(m, [0, 0, 0], [0, 0, 0])
 
 
 @check("T1", "a terminal state after step 0")
 def terminal(m):
-    rew, val, next_val = torch.tensor([[[1.0], [0.0], [2.0]], [[0.5], [1], [1.5]], [[1], [1.5], [3]]])
-    end = torch.tensor([[1.0], [0.0], [0.0]])
-    args = rew, val, next_val, end, end.clone()
-    yield from call(m.gae, *args, gamma=0.9, lam=0.8, names=("adv", "ret"))
+    yield from three(m, [1, 0, 0], [1, 0, 0])
 
 
 @check("T1", "a time limit after step 0")
 def time_limit(m):
-    rew, val, next_val = torch.tensor([[[1.0], [0.0], [2.0]], [[0.5], [1], [1.5]], [[1], [1.5], [3]]])
-    term, done = torch.zeros(3, 1), torch.tensor([[1.0], [0.0], [0.0]])
-    yield from call(m.gae, rew, val, next_val, term, done, gamma=0.9, lam=0.8, names=("adv", "ret"))
+    yield from three(m, [0, 0, 0], [1, 0, 0])
+
+
+@check("T1", "ends after the last step")
+def last(m):
+    yield from three(m, [0, 0, 1], [0, 0, 1])
+    yield from three(m, [0, 0, 0], [0, 0, 1])
 
 
 @check("T1", "seven steps of three environments, ends of all kinds")
 def random(m):
-    yield from call(m.gae, **rollout(7, 3), gamma=0.97, lam=0.9, names=("adv", "ret"))
+    yield from compared(m, **rollout(7, 3), gamma=0.97, lam=0.9)
 
 
 @check("T2", "the sum that the recursion stands for; λ = 0 and λ = 1")
@@ -52,3 +77,12 @@ def identities(m):
         adv, ret = m.gae(**b, gamma=0.9, lam=lam)
         yield expect(f"adv with λ = {lam}", adv, want)
         yield expect(f"ret with λ = {lam}", ret, want + b["val"])
+
+
+@check("T2", "where every step pays 1, V = 1 / (1 − γ) is right: no time limit is a surprise")
+def fixed_point(m):
+    done = torch.tensor([[0.0, 1], [1, 0], [0, 0], [0, 1]])
+    val = torch.full((4, 2), 10.0)
+    adv, ret = m.gae(torch.ones(4, 2), val, val.clone(), 0 * done, done, 0.9, 0.8)
+    yield expect("adv", adv, torch.zeros(4, 2))
+    yield expect("ret", ret, val)

@@ -42,8 +42,8 @@ def paths(m, *paths):
             buf.store(np.float32([number]), number, rew, val)
             number += 1
         buf.finish_path(last_val)
-    told = "; ".join(f"(rew, val) {steps}, then finish_path({last})" for steps, last in paths)
-    yield from records(buf.get(), f"Rollout({size}, 1, gamma=0.5, lam=0.5) with {told}")
+    told = [", ".join([*map(str, steps), f"finish_path({last})"]) for steps, last in paths]
+    yield from records(buf.get(), f"Rollout({size}, 1, 0.5, 0.5), (rew, val) {', '.join(told)}")
 
 
 def script(*ends):

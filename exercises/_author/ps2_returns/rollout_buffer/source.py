@@ -49,7 +49,7 @@ class Rollout:
         obs, act, rew, val = zip(*self.path, strict=True)
         next_val = [*val[1:], last_val]
         columns = (torch.tensor(x)[:, None] for x in (rew, val, next_val))
-        never = torch.zeros(len(rew), 1)
+        never = torch.zeros(len(rew))[:, None]
         adv, ret = gae(*columns, never, never, self.gamma, self.lam)
         self.rows += zip(obs, act, adv[:, 0], ret[:, 0], strict=True)
         self.path = []
