@@ -17,9 +17,7 @@ def compared(m, rew, val, next_val, term, done, gamma, lam):
 
 def three(m, term, done):
     """Three steps of one environment, with these flags."""
-    columns = (
-        torch.tensor(x, dtype=torch.float64)[:, None] for x in (REW, VAL, NEXT_VAL, term, done)
-    )
+    columns = torch.tensor([REW, VAL, NEXT_VAL, term, done])[:, :, None]
     yield from compared(m, *columns, gamma=0.9, lam=0.8)
 
 
@@ -31,9 +29,9 @@ def rollout(T, N, ends=0.3):
     return dict(rew=rew, val=val, next_val=next_val, term=term, done=torch.max(term, trunc))
 
 
-@check("T1", "one step")
+@check("T1", "one step of two environments")
 def one(m):
-    columns = (torch.tensor([[x]]) for x in (2.0, 1.5, 3.0, 0.0, 0.0))
+    columns = torch.tensor([[[2.0, -1]], [[1.5, 0.5]], [[3, 2]], [[0, 1]], [[0, 1]]])
     yield from compared(m, *columns, gamma=0.9, lam=0.8)
 
 
