@@ -545,9 +545,10 @@ def record(names: list[str]) -> None:
 
 
 def write(algo: str, rows: dict[tuple[str, int], list[dict[str, Any]]]) -> None:
-    columns = ["bug", "seed", *COLUMNS["on" if algo in ("vpg", "ppo") else "off"].split()]
     every = [row for key in sorted(rows) for row in rows[key]]
-    columns = [c for c in columns if any(row.get(c) not in (None, "") for row in every)]
+    logged = COLUMNS["on" if algo in ("vpg", "ppo") else "off"].split()
+    logged = [c for c in logged if any(row.get(c) not in (None, "") for row in every)]
+    columns = ["bug", "seed", *logged]
     with (FOLDER / f"{algo}.csv").open("w", encoding="utf-8", newline="") as f:
         out = csv.DictWriter(f, columns, extrasaction="ignore", lineterminator="\n")
         out.writeheader()

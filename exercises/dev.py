@@ -244,9 +244,10 @@ def _changes(node: ast.AST, lines: set[int]) -> Iterator[tuple[ast.AST, Any]]:
         setattr(node, field, value)
         return part, lambda: setattr(node, field, old)
 
-    for i, statement in enumerate(body := getattr(node, "body", None) or []):
+    body = getattr(node, "body", None)
+    for i, statement in enumerate(body if isinstance(body, list) else []):
         kept = isinstance(statement, ast.Return | ast.FunctionDef | ast.ClassDef | ast.Pass)
-        if isinstance(body, list) and not kept and statement.lineno in lines:
+        if not kept and statement.lineno in lines:
             yield put("body", [*body[:i], ast.Pass(), *body[i + 1 :]], statement)
     if getattr(node, "lineno", 0) not in lines:
         return
@@ -259,13 +260,14 @@ def _changes(node: ast.AST, lines: set[int]) -> Iterator[tuple[ast.AST, Any]]:
         yield put("ops", [SWAPS[type(node.ops[0])](), *node.ops[1:]])
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         yield put("value", node.value + 1)
-        if node.value:
+        if node.value not in (0, 1):
             yield put("value", -node.value)
     if isinstance(node, ast.Constant) and type(node.value) is bool:
         yield put("value", not node.value)
     if isinstance(node, ast.Attribute) and node.attr in NAMES:
         yield put("attr", NAMES[node.attr])
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    last = ast.unparse(node) == "-1"  # an axis mostly, and of two it is the same as 1
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not last:
         yield put("op", ast.UAdd())
 
 

@@ -120,6 +120,13 @@ def run(check: Check, code: Any, seed: int = 0, **more: Any) -> Trace:
 
 
 @contextlib.contextmanager
+def quiet(out: io.TextIOBase) -> Iterator[None]:
+    """What is printed goes to `out`, warnings too."""
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        yield
+
+
+@contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
     """TooLong after so much CPU time, or ten times as much on the clock; in the main thread."""
 
@@ -183,7 +190,7 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
         verdict.where = learner.place(number)
         return verdict
     try:
-        with contextlib.redirect_stdout(out), limit(SECONDS["T1"] + 2):
+        with quiet(out), limit(SECONDS["T1"] + 2):
             code = load(text, path, LEARNER)
     except (Exception, SystemExit, TooLong) as e:
         learner.explain(e, verdict)
@@ -192,7 +199,7 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
         if check.tier == "T6" and not full:
             continue
         began = time.perf_counter()
-        with contextlib.redirect_stdout(out):
+        with quiet(out):
             trace, lines = attempt(task, check, code, seed)
         result.seconds = round(time.perf_counter() - began, 3)
         result.status = "FAIL" if trace.error or lines else "ok"
@@ -234,7 +241,7 @@ def name_mutant(task: Task, check: Check, trace: Trace, code: Any, seed: int, v:
         return
     mine = {check: trace}
     rest = [c for c in checks(task) if c.tier in EXACT and c is not check]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quiet(io.StringIO()):
         for m in task.mutants:
             if not same(trace, of_mutant(task, m, check, seed)):
                 continue
@@ -264,7 +271,7 @@ def traced(task: Task, path: Path) -> list[str]:
         code = load(path.read_text(encoding="utf-8"), str(path), LEARNER)
         exact = [c for c in checks(task) if c.tier in EXACT]
         for c in exact:
-            with contextlib.redirect_stdout(io.StringIO()), limit(SECONDS[c.tier]):
+            with quiet(io.StringIO()), limit(SECONDS[c.tier]):
                 got, want = run(c, code), expected(task, c, 0, None)
             lines += [f"{c.tier} {c.name}"]
             for mine, other in zip(got.records, want.records, strict=False):

@@ -35,7 +35,7 @@ EXACT = ("T1", "T2", "T3", "T4", "T7")  # no chance in them, so that mutants are
 SECONDS = {"T1": 2, "T2": 4, "T3": 4, "T4": 8, "T5": 60, "T6": 600, "T7": 4}  # of CPU, then it ends
 NOTHING = object()
 SMALL = 16  # numbers that are shown in full
-FLAGS = ("term", "done")  # arguments of 0 and 1, by which nobody differentiates
+FLAGS = ("term", "trunc", "done")  # arguments of 0 and 1, by which nobody differentiates
 
 
 class Wrong(Exception):
@@ -281,7 +281,7 @@ def _entries(label: str, got: Tensor, want: Tensor, bad: Tensor) -> list[str]:
     lines = []
     shown = where[:3] if len(where) > 3 or want.numel() > SMALL else _around(want.shape, where)
     for index in shown:
-        g, w = number(got[tuple(index)]), number(want[tuple(index)])
+        g, w = different(got[tuple(index)], want[tuple(index)])
         lines.append(f"{at(label, index)}   expected {w:>9}   got {g:>9}")
     if len(where) > len(shown):
         lines.append(f"and {len(where) - len(shown)} more of {want.numel()} entries differ")
@@ -305,7 +305,7 @@ def _facts(got: Tensor, want: Tensor) -> list[str]:
         return ["has the opposite sign everywhere"]
     if want.numel() > 1 and want.abs().max() > 0:
         factor = (got * want).sum() / (want * want).sum()
-        if close(got, factor * want).all():
+        if abs(factor - 1) > 1e-3 and close(got, factor * want).all():
             return [f"is {number(factor)} times what is expected, everywhere"]
     offset = (got - want).mean()
     if want.numel() > 1 and close(got - offset, want).all():
@@ -338,7 +338,15 @@ def number(value: Any) -> str:
     value = value.item() if isinstance(value, Tensor) else value
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value)
+    value = value or 0.0  # no -0.0000
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
+
+
+def different(got: Tensor, want: Tensor) -> tuple[str, str]:
+    """Both as texts, with the digits that it takes to see that they are two."""
+    g, w = number(got), number(want)
+    same = g == w and bool(got != want)
+    return (f"{got.item():.12g}", f"{want.item():.12g}") if same else (g, w)
 
 
 def brief(value: Any) -> str:
