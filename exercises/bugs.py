@@ -202,9 +202,8 @@ def hunted(id_: str) -> tuple[Any, ...]:
 
     task = find(id_)
     bug = bugs()[task.bug]
-    planted = [n for n, row in enumerate(task.blank.splitlines(), 1) if row in task.gaps]
-    first = task.blank.splitlines().index(bug.planted.splitlines()[0])
-    lines = [n for n in planted if n > first]
+    before = task.blank.split(bug.planted)[0].count("\n")
+    lines = [before + n for n in bug.lines]
 
     @lab.check("T7", "the line: LINE")
     def where(m: Any) -> Iterator[Any]:
@@ -229,7 +228,7 @@ def hunted(id_: str) -> tuple[Any, ...]:
             raise lab.Wrong(f"{len(touched)} lines were changed: the bug is smaller than that")
         yield lab.Record("fix", True)
 
-    @lab.check("T4", "two short trainings log and learn what the course's do")
+    @lab.check("T3", "two short trainings log and learn what the course's do")
     def same(m: Any) -> Iterator[Any]:
         for name, value in fingerprint(load(m.__text__, bug.algo, m.__file__), bug.algo):
             yield lab.Record(name, value, tol=1e-4)
@@ -405,13 +404,20 @@ def blank_answer(algo: str) -> str:
     )
 
 
-def mechanisms(indent: str) -> str:
+def mechanisms(indent: str = "    ") -> str:
     return "".join(f"{indent}{k:<10} {v}\n" for k, v in MECHANISMS.items())
 
 
 def log(bug: Bug) -> str:
-    """The last row of each seed beside that of the algorithm as it is."""
+    """Its returns, and the last row of each seed, beside those of the algorithm as it is."""
     lines = []
+    for seed in SEEDS:
+        for name, told in ((bug.name, "with the bug"), ("", "as it is")):
+            rows = stored(bug.algo)[name, seed]
+            curve = [r["AverageEpRet"] or "-" for r in rows[:: max(1, len(rows) // 12)]]
+            curve = [f"{float(r):.0f}" if r != "-" else r for r in curve]
+            lines += [f"seed {seed}    AverageEpRet {told}: {' '.join(curve)}"]
+        lines += [""]
     for seed in SEEDS:
         bad, good = stored(bug.algo)[bug.name, seed], stored(bug.algo)["", seed]
         lines += [f"seed {seed}    {'column':<18} {'with the bug':>14} {'as it is':>14}"]

@@ -114,14 +114,18 @@ class Task:
     @cached_property
     def source(self) -> str:
         text = self._file.read_text(encoding="utf-8")
-        if self.bug:
-            from exercises import bugs
+        return self._with_bug(text) if self.bug else text
 
-            bug = bugs.bugs()[self.bug]
-            for mark, part in (("ALGORITHM", bug.both), ("SYMPTOM", bugs.log(bug)),
-                               ("MECHANISMS", bugs.mechanisms("    "))):  # fmt: skip
-                text = text.replace(f"# {mark}\n", part)
-        return text
+    def _with_bug(self, text: str) -> str:
+        """Fill in the algorithm, what the bug does to it, and the line where it is."""
+        from exercises import bugs
+
+        bug = bugs.bugs()[self.bug]
+        parts = {"ALGORITHM": bug.both, "SYMPTOM": bugs.log(bug), "MECHANISMS": bugs.mechanisms()}
+        for name, part in parts.items():
+            text = text.replace(f"# {name}\n", part)
+        before = BLOCK.sub(self._gap, text).split(bug.planted)[0]
+        return text.replace("@LINE@", str(before.count("\n") + bug.lines[0]))
 
     @property
     def path(self) -> str:
@@ -164,7 +168,8 @@ class Task:
                 times = text.count(old)
                 raise ValueError(f"'{v.name}' replaces a text that is there {times} times")
             text = text.replace(old, new)
-        return text
+        line = re.search(r"^LINE = (\d+)", self.solution, re.M)
+        return text.replace("@LINE@", line[1] if line else "")
 
     def _gap(self, m: re.Match) -> str:
         given = re.findall(r"^[ ]*# BLANK:[ ]?(.*)$", m[2], re.M)

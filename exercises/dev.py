@@ -62,11 +62,12 @@ class Proof:
             self.failures.append(f"{self.task.label}: {gate}: {what}")
 
     def judge(self, text: str, seed: int = 0) -> Verdict:
-        return judge.judge(self.task, text, f"{PATH}{'.toml' if self.answers else '.py'}", seed)
+        return judge.judge(self.task, text, PATH + Path(self.task.path).suffix, seed)
 
     @cached_property
     def answers(self) -> bool:
-        return self.task.path.endswith(".toml")
+        """Is an answer asked for, so that a part of it is no part of a program?"""
+        return self.task.path.endswith(".toml") or bool(self.task.bug)
 
     # ---- gates
 
@@ -110,7 +111,7 @@ class Proof:
                 fine or self.answers and v.status == "fail", "blank", f"{part} open: {v.status}"
             )
         whole = self.judge(self.task.blank)
-        self.need(whole.status == "blank" or self.answers, "blank", f"is {whole.status}, not blank")
+        self.need(whole.status == "blank", "blank", f"is {whole.status}, not blank")
 
     def solution(self) -> None:
         for seed in SEEDS:
@@ -365,7 +366,7 @@ def dev_generate(args: Any) -> int:
 def dev_survivors(args: Any) -> int:
     """Automatic mutants that pass and are not declared right; 1 if there are any."""
     declared = tomllib.loads((AUTHOR / "survivors.toml").read_text(encoding="utf-8"))
-    ids = args.ids or [t.id for t in tasks().values() if t.path.endswith(".py")]
+    ids = args.ids or [t.id for t in tasks().values() if t.path.endswith(".py") and not t.bug]
     new = 0
     with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), len(ids))) as pool:
         for id_, (count, found) in zip(ids, pool.map(survivors, ids), strict=True):

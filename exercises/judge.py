@@ -311,7 +311,7 @@ class Learner:
     def explain(self, e: BaseException, v: Verdict, check: Check | None = None) -> None:
         """Put an exception into the verdict, in words."""
         v.status = "fail"
-        v.trace = "".join(traceback.format_exception(e))
+        v.trace = "" if isinstance(e, Wrong) else "".join(traceback.format_exception(e))
         number = self.frame(e)
         if isinstance(e, SyntaxError) and (number is None or check is None):
             number = e.lineno or 1

@@ -1,0 +1,3 @@
+from exercises.bugs import hunted
+
+line, mechanism, small, same = hunted("9.2")
