@@ -125,7 +125,8 @@ class Task:
         for name, part in parts.items():
             text = text.replace(f"# {name}\n", part)
         before = BLOCK.sub(self._gap, text).split(bug.planted)[0]
-        return text.replace("@LINE@", str(before.count("\n") + bug.lines[0]))
+        line = before.count("\n") + bug.lines[0]
+        return text.replace("LINE = ...", f"LINE = {line}")
 
     @property
     def path(self) -> str:
