@@ -4,8 +4,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from exercises._author.ps4_ppo.parts import Gaussian, Softmax, loss_of, moved
 from exercises.lab import at_least, call, check, expect
-from rlcourse.utils.distributions import Categorical, Normal
+from rlcourse.utils.distributions import Categorical
 
 
 class Batch(NamedTuple):
@@ -27,52 +28,13 @@ class Table(nn.Module):
         return Categorical(self.logits[obs[:, 0].long()].log_softmax(-1))
 
 
-class Softmax(nn.Module):
-    def __init__(self, obs_dim, actions):
-        super().__init__()
-        self.net = nn.Linear(obs_dim, actions)
-
-    def forward(self, obs):
-        return Categorical(self.net(obs).log_softmax(-1))
-
-
-class Gaussian(nn.Module):
-    def __init__(self, obs_dim, act_dim, log_std):
-        super().__init__()
-        self.mu = nn.Linear(obs_dim, act_dim)
-        self.log_std = nn.Parameter(torch.full((act_dim,), float(log_std)))
-
-    def forward(self, obs):
-        return Normal(self.mu(obs), self.log_std)
-
-
-def loss(m):
-    """The learner's function; the batch is data, so nothing is differentiated by it."""
-
-    def loss_pi(pi, b, clip, beta):
-        out = m.loss_pi(pi, Batch(*(x.detach() for x in b)), clip, beta)
-        if isinstance(out, tuple | list):  # a KL that is a plain number is as good
-            return tuple(torch.tensor(x) if isinstance(x, float) else x for x in out)
-        return out
-
-    return loss_pi
-
-
-def batch(pi, obs, act, w, adv):
-    """Steps whose ratio is w."""
-    logp = pi(obs).log_prob(act).detach()
-    return Batch(
-        obs, act, logp - torch.as_tensor(w).log(), torch.as_tensor(adv), torch.randn(len(obs))
-    )
-
-
 def cells(m, beta, *ws):
     for w in ws:
         for adv in (1.5, -2.0):
             pi = Table(1, 3)
-            b = batch(pi, torch.zeros(1, 1), torch.tensor([2]), [w], [adv])
+            b = moved(Batch, pi, torch.zeros(1, 1), torch.tensor([2]), [w], [adv])
             at = f"at w = {w}, Â = {adv}"
-            yield from call(loss(m), pi, b, 0.2, beta, names=(f"loss {at}", f"KL {at}"))
+            yield from call(loss_of(m, Batch), pi, b, 0.2, beta, names=(f"loss {at}", f"KL {at}"))
 
 
 @check("T1", "a single step within the clip")
@@ -97,15 +59,17 @@ def discrete(m):
     obs, act = torch.randn(11, 3), torch.arange(11) % 4
     for clip, beta in ((0.2, 0.0), (0.05, 0.01), (0.7, 0.5)):
         at = f"at ε = {clip}, β = {beta}"
-        b = batch(pi, obs, act, w[torch.randperm(11)], adv)
-        yield from call(loss(m), pi, b, clip, beta, names=(f"loss {at}", f"KL {at}"))
+        b = moved(Batch, pi, obs, act, w[torch.randperm(11)], adv)
+        yield from call(loss_of(m, Batch), pi, b, clip, beta, names=(f"loss {at}", f"KL {at}"))
 
 
 @check("T1", "seven steps with actions of two dimensions")
 def continuous(m):
     pi = Gaussian(3, 2, -0.5)
-    b = batch(pi, torch.randn(7, 3), torch.randn(7, 2), torch.linspace(0.4, 1.7, 7), torch.randn(7))
-    yield from call(loss(m), pi, b, 0.2, 0.01, names=("loss", "KL"))
+    b = moved(
+        Batch, pi, torch.randn(7, 3), torch.randn(7, 2), torch.linspace(0.4, 1.7, 7), torch.randn(7)
+    )
+    yield from call(loss_of(m, Batch), pi, b, 0.2, 0.01, names=("loss", "KL"))
 
 
 @check("T1", "densities beyond what a float holds")
@@ -114,22 +78,22 @@ def extreme(m):
         pi = Gaussian(2, 50, log_std)
         obs = torch.randn(5, 2)
         act = pi(obs).mean.detach() + far
-        b = batch(pi, obs, act, [0.5, 0.9, 1.0, 1.1, 1.6], [1.0, -1.0, 2.0, 0.5, -3.0])
+        b = moved(Batch, pi, obs, act, [0.5, 0.9, 1.0, 1.1, 1.6], [1.0, -1.0, 2.0, 0.5, -3.0])
         where = f"at log π = {pi(obs).log_prob(act)[0].item():.0f}"
-        yield from call(loss(m), pi, b, 0.2, 0.0, names=(f"loss {where}", f"KL {where}"))
+        yield from call(loss_of(m, Batch), pi, b, 0.2, 0.0, names=(f"loss {where}", f"KL {where}"))
 
 
 @check("T2", "at w = 1 the gradient is the policy gradient, and KL is 0")
 def first_step(m):
     pi = Softmax(3, 4)
-    b = batch(pi, torch.randn(9, 3), torch.arange(9) % 4, torch.ones(9), torch.randn(9))
-    params = list(pi.parameters())
+    b = moved(Batch, pi, torch.randn(9, 3), torch.arange(9) % 4, torch.ones(9), torch.randn(9))
+    names, params = zip(*pi.named_parameters(), strict=True)
     want = torch.autograd.grad(-(pi(b.obs).log_prob(b.act) * b.adv).mean(), params)
-    got, kl = loss(m)(pi, b, 0.2, 0.0)
+    got, kl = loss_of(m, Batch)(pi, b, 0.2, 0.0)
     yield expect("loss", got, -b.adv.mean())
     yield expect("KL", kl, torch.zeros(()))
-    for name, g, w in zip(("weight", "bias"), torch.autograd.grad(got, params), want, strict=True):
-        yield expect(f"gradient with respect to the {name}", g, w)
+    for name, g, w in zip(names, torch.autograd.grad(got, params), want, strict=True):
+        yield expect(f"gradient of loss with respect to {name}", g, w)
 
 
 @check("T2", "the loss is never below that without a clip; KL of a single step is never below 0")
@@ -137,12 +101,12 @@ def bound(m):
     pi = Table(40, 2)
     for i in range(40):
         w, adv = torch.randn(1).exp(), torch.randn(1)
-        b = batch(pi, torch.tensor([[float(i)]]), torch.tensor([i % 2]), w, adv)
-        got, kl = loss(m)(pi, b, 0.2, 0.0)
+        b = moved(Batch, pi, torch.tensor([[float(i)]]), torch.tensor([i % 2]), w, adv)
+        got, kl = loss_of(m, Batch)(pi, b, 0.2, 0.0)
         yield at_least("loss + w Â", got.detach() + (w * adv).mean(), -1e-12)
         yield at_least("KL", kl, -1e-12)
     uniform = Table(1, 4)
     nn.init.zeros_(uniform.logits)
-    b = batch(uniform, torch.zeros(1, 1), torch.tensor([1]), [1.0], [0.0])
-    got = loss(m)(uniform, b, 0.2, 2.0)[0].detach()
+    b = moved(Batch, uniform, torch.zeros(1, 1), torch.tensor([1]), [1.0], [0.0])
+    got = loss_of(m, Batch)(uniform, b, 0.2, 2.0)[0].detach()
     yield expect("loss of the uniform policy at Â = 0, β = 2", got, torch.tensor(-2 * log(4)))

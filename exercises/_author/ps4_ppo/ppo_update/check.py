@@ -1,55 +1,18 @@
 from types import SimpleNamespace
 
 import torch
-from torch import nn
 
+from exercises._author.ps4_ppo.parts import Adam, Gaussian, Softmax, sampled
 from exercises.given import mlp
 from exercises.lab import Record, Wrong, check, expect
-from rlcourse.utils.distributions import Categorical, Normal
 
 FIELDS = ("obs", "act", "logp_old", "adv", "ret")
 TOL = 1e-5  # clip_grad_norm_ adds 1e-6 to the norm; whoever scales by hand need not
 
 
-class Softmax(nn.Module):
-    def __init__(self, obs_dim, actions):
-        super().__init__()
-        self.net = mlp([obs_dim, 5, actions])
-
-    def forward(self, obs):
-        return Categorical(self.net(obs).log_softmax(-1))
-
-
-class Gaussian(nn.Module):
-    def __init__(self, obs_dim, act_dim):
-        super().__init__()
-        self.net = mlp([obs_dim, 5, act_dim])
-        self.log_std = nn.Parameter(torch.full((act_dim,), -0.5))
-
-    def forward(self, obs):
-        return Normal(self.net(obs), self.log_std)
-
-
-class Adam(torch.optim.Adam):
-    """Adam that writes down the gradients it is given, and where they led."""
-
-    def step(self, closure=None):
-        before = {k: v.clone() for k, v in self.gradients().items()}
-        loss = super().step(closure)
-        self.seen.append((before, {k: v.detach().clone() for k, v in self.named.items()}))
-        return loss
-
-    def gradients(self):
-        zero = torch.zeros_like
-        return {k: zero(p) if p.grad is None else p.grad for k, p in self.named.items()}
-
-
 def agent(pi, lr=0.02):
-    a = SimpleNamespace(pi=pi, v=mlp([pi.net[0].in_features, 4, 1]))
-    named = {f"{n}.{k}": p for n in ("pi", "v") for k, p in getattr(a, n).named_parameters()}
-    a.opt = Adam(named.values(), lr=lr)
-    a.opt.named, a.opt.seen = named, []
-    return a
+    v = mlp([pi.net[0].in_features, 4, 1])
+    return SimpleNamespace(pi=pi, v=v, opt=Adam(lr, pi=pi, v=v))
 
 
 def settings(**changed):
@@ -58,16 +21,10 @@ def settings(**changed):
 
 
 def data(m, a, n):
-    """A rollout of this agent: the first ratio is 1. Advantages and returns have any scale."""
-    obs = torch.randn(n, a.pi.net[0].in_features)
-    with torch.no_grad():
-        dist = a.pi(obs)
-        act = dist.sample()
-        logp = dist.log_prob(act)
-    return m.Batch(obs, act, logp, 3 * torch.randn(n) + 2, 2 * torch.randn(n) + 1)
+    return sampled(m.Batch, a.pi, torch.randn(n, a.pi.net[0].in_features))
 
 
-def updated(m, a, b, cfg):
+def updated(m, a, b, cfg, case="update"):
     """One update, and all that its steps were made of."""
     kept = [x.clone() for x in b]
     a.opt.seen.clear()
@@ -75,9 +32,9 @@ def updated(m, a, b, cfg):
     if steps is None:
         raise Wrong("update returned None: it returns how many steps it took")
     for i, (grads, params) in enumerate(a.opt.seen, 1):
-        yield Record(f"gradient in step {i}", grads, tol=TOL)
+        yield Record(f"{case}: gradient in step {i}", grads, tol=TOL)
         yield Record(f"parameters after step {i}", params, tol=TOL)
-    yield Record("steps of the optimiser", len(a.opt.seen))
+    yield Record(f"{case}: steps of the optimiser", len(a.opt.seen))
     yield Record("steps returned", int(steps))
     now, old = dict(zip(FIELDS, b, strict=True)), dict(zip(FIELDS, kept, strict=True))
     yield expect("data afterwards", now, old, says="The data are not to be changed.")
@@ -142,7 +99,7 @@ def cut(m):
         torch.manual_seed(0)
         a = agent(Gaussian(3, 2))
         cfg = settings(passes=2, minibatch=3, max_norm=norm)
-        yield from updated(m, a, data(m, a, 7), cfg)
+        yield from updated(m, a, data(m, a, 7), cfg, f"max_norm = {norm}")
 
 
 @check("T4", "update: it ends once KL is above max_kl")
@@ -151,7 +108,7 @@ def stop(m):
         torch.manual_seed(0)
         a = agent(Softmax(3, 4), lr=0.05)
         cfg = settings(passes=5, minibatch=5, max_kl=max_kl, max_norm=0.5)
-        yield from updated(m, a, data(m, a, 13), cfg)
+        yield from updated(m, a, data(m, a, 13), cfg, f"max_kl = {max_kl}")
 
 
 @check("T4", "update: parameters after 1, 2 and 20 updates")
@@ -163,5 +120,4 @@ def twenty(m):
         steps = m.update(a, data(m, a, 13), cfg)
         yield Record(f"steps of update {i}", int(steps))
         if i in (1, 2, 20):
-            now = {k: p.detach().clone() for k, p in a.opt.named.items()}
-            yield Record(f"parameters after update {i}", now, tol=TOL)
+            yield Record(f"parameters after update {i}", a.opt.now(), tol=TOL)
