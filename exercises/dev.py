@@ -133,7 +133,7 @@ class Proof:
             tier = failed.tier if failed else "T0"
             self.kills[m.name] = tier
             self.need(tier <= m.tier, "mutant", f"'{m.name}' is noticed at {tier}, not {m.tier}")
-            told = {m.name, m.twin} if tier in EXACT else {""}
+            told = {m.name, m.twin or m.name} if tier in EXACT else {""}
             self.need(v.mutant in told, "mutant", f"'{m.name}' is told as '{v.mutant}'")
             self.need(
                 not v.trace or m.name.endswith("(raises)"),

@@ -5,6 +5,7 @@ by its own lines only. An answer that equals a known mutant in every quantity is
 """
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
@@ -50,6 +51,33 @@ class Trace:
 
 class TooLong(BaseException):
     """The time of a check is over. Not an Exception, so that `except Exception` lets it pass."""
+
+
+def without_compiler() -> None:
+    """Let optimisers of torch step without its compiler, whose loading takes longer than a check.
+
+    The first step of torch.optim.Adam imports torch._dynamo only to tell it where to stop; this
+    stands there instead. Whatever else is asked of it loads the real one.
+    """
+    name = "torch._dynamo"
+    stub = ModuleType(name)
+    stub.graph_break = lambda *_, **__: None
+    stub.disable = lambda fn, *_, **__: fn
+
+    def real(attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is stub:
+            del sys.modules[name]
+            torch._dynamo = importlib.import_module(name)
+        return getattr(sys.modules[name], attribute)
+
+    stub.__getattr__ = real
+    sys.modules[name] = torch._dynamo = stub
+
+
+if "torch._dynamo" not in sys.modules:
+    without_compiler()
 
 
 # ---- loading

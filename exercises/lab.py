@@ -267,6 +267,7 @@ def _plain(label: str, got: Any, want: Any, tol: float | None) -> list[str]:
         same = got == want
     elif isinstance(got, int | float):
         same = abs(got - want) <= (tol or 1e-6) * abs(want) + 1e-9 or got == want
+        same = same or got != got and want != want  # both are nan
     else:
         return [f"{label}   expected {number(want)}   got {kind(got)}"]
     return [] if same else [f"{label}   expected {brief(want)}   got {brief(got)}"]

@@ -432,3 +432,25 @@ def test_the_folder_of_a_clone_can_be_named_by_its_root(folder):
 
     assert named(str(ROOT)) == ROOT / "exercises"
     assert named(str(folder)) == Path(folder).resolve()
+
+
+def test_an_optimiser_steps_without_loading_the_compiler_and_does_the_same():
+    code = """
+import sys, torch
+def run():
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 2)
+    opt = torch.optim.Adam(net.parameters(), 0.1)
+    for _ in range(5):
+        net(torch.randn(4, 3)).square().mean().backward()
+        opt.step()
+        opt.zero_grad()
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+from exercises import judge
+light = run()
+assert not hasattr(torch._dynamo, '__file__') and 'torch._dynamo.eval_frame' not in sys.modules
+assert torch._dynamo.config is not None, 'whatever else is asked for loads the real one'
+assert torch.equal(light, run()) and hasattr(torch._dynamo, '__file__')
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
