@@ -21,8 +21,57 @@ from exercises.__main__ import main
 from exercises.course import ROOT, find, tasks
 from exercises.state import State
 
-BODY = find("2.3").solution.split('"""Advantages', 1)[0].rsplit("def gae", 1)[0]
-HEAD = "def gae(rew, val, next_val, term, done, gamma, lam):\n"
+HEAD = "def both(x, w):\n"
+RIGHT = "    y = (x * w).sum(-1)\n"
+TOY = {  # an exercise of its own, so that no change of a real one changes what is tested
+    "source.py": f'''"""9.9 A toy"""
+
+import torch
+
+
+{HEAD}    """x (B, D), w (D,): the sum over D of x w, and its square, (B,) each."""
+    # BEGIN SOLUTION
+{RIGHT}    return y, y**2
+    # END SOLUTION
+''',
+    "check.py": """import torch
+from exercises.lab import call, check
+
+
+@check("T1", "three rows")
+def three(m):
+    yield from call(m.both, torch.tensor([[1.0], [2], [3]]), torch.tensor([2.0]), names=("y", "z"))
+
+
+@check("T1", "two dimensions")
+def two(m):
+    yield from call(m.both, torch.randn(3, 2), torch.randn(2), names=("y", "z"))
+""",
+    "task.toml": """id = "9.9"
+name = "toy"
+title = "A toy"
+minutes = 1
+difficulty = 1
+page = "README.md"
+equation = ""
+why = "To be tested."
+hints = ["a", "b", "c", "____"]
+
+[[mutant]]
+name = "mean for sum"
+replace = ".sum(-1)"
+with = ".mean(-1)"
+says = "Your y is a mean over D, not a sum."
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    place = tmp_path_factory.mktemp("toy")
+    for name, text in TOY.items():
+        (place / name).write_text(text, encoding="utf-8")
+    return course.read(place)
 
 
 @pytest.fixture
@@ -45,100 +94,89 @@ def run(folder, *words):
     return main([command, "--folder", str(folder), *rest])
 
 
-def told(body, tmp_path):
-    """What is said of a gae with this body: the verdict, and all its lines as one text."""
-    path = tmp_path / "gae.py"
+def told(toy, body, tmp_path):
+    """What is said of an answer with this body: the verdict, and all its lines as one text."""
+    path = tmp_path / "toy.py"
     path.write_text(f"import torch\n\n\n{HEAD}{body}", encoding="utf-8")
-    v = judge.forked(find("2.3"), path)
-    return v, "\n".join(
-        [*v.lines, *(line for c in v.checks for line in c.lines), v.where, *v.printed]
-    )
-
-
-RIGHT = """    delta = rew + gamma * (1 - term) * next_val - val
-    adv, carry = torch.zeros_like(delta), 0.0
-    for t in reversed(range(len(delta))):
-        adv[t] = carry = delta[t] + gamma * lam * (1 - done[t]) * carry
-"""
+    v = judge.forked(toy, path)
+    lines = [*v.lines, *(line for c in v.checks for line in c.lines), v.where, *v.printed]
+    return v, "\n".join(lines)
 
 
 @pytest.mark.parametrize(
     "body, words",
     [
-        ("    return rew +\n", ["SyntaxError", "gae.py:5", "return rew +"]),
-        ("  x = 1\n    return x\n", ["IndentationError", "gae.py:6"]),
-        ("    pass\n", ["gae returned None: is a return missing?"]),
-        (RIGHT + "    return adv\n", ["gae returned a tensor (3, 1), but 2 are wanted: adv, ret"]),
-        (RIGHT + "    return adv.sum(0), adv + val\n", ["adv   expected shape (3, 1)   got (1,)"]),
-        (RIGHT + "    return adv.float(), adv + val\n", ["expected dtype float64   got float32"]),
-        (RIGHT + "    return adv.tolist(), adv + val\n", ["expected a tensor (3, 1)   got a list"]),
-        (RIGHT + "    return adv * torch.nan, adv\n", ["adv[0, 0]   expected 3.3109   got nan"]),
-        (RIGHT + "    return -adv, adv + val\n", ["adv has the opposite sign everywhere"]),
-        (RIGHT + "    return 3 * adv, adv + val\n", ["adv is 3.0000 times what is expected"]),
-        (RIGHT + "    return adv - 2, adv + val\n", ["adv is off by -2.0000 everywhere"]),
-        (RIGHT + "    return adv.detach(), adv + val\n", ["is zero everywhere in your answer"]),
-        ("    with torch.no_grad():\n        rew += 1\n" + RIGHT + "    return adv, adv + val\n",
-         ["gae changed its argument rew in place"]),
-        ("    return rew / nothing, val\n", ["your code raised NameError", "gae.py:5"]),
-        ("    return gae(*[rew] * 5, gamma, lam)\n", ["calls itself without end"]),
+        ("    return x +\n", ["SyntaxError", "toy.py:5", "return x +"]),
+        ("  y = 1\n    return y\n", ["IndentationError", "toy.py:6"]),
+        ("    pass\n", ["both returned None: is a return missing?"]),
+        (RIGHT + "    return y\n", ["both returned a tensor (3,), but 2 are wanted: y, z"]),
+        (RIGHT + "    return y[:, None], y**2\n", ["y   expected shape (3,)   got (3, 1)"]),
+        (RIGHT + "    return y.float(), y**2\n", ["expected dtype float64   got float32"]),
+        (RIGHT + "    return y.tolist(), y**2\n", ["expected a tensor (3,)   got a list"]),
+        (RIGHT + "    return y * torch.nan, y\n", ["y[0]   expected 2.0000   got nan"]),
+        (RIGHT + "    return -y, y**2\n", ["y has the opposite sign everywhere"]),
+        (RIGHT + "    return 3 * y, y**2\n", ["y is 3.0000 times what is expected"]),
+        (RIGHT + "    return y - 2, y**2\n", ["y is off by -2.0000 everywhere"]),
+        (RIGHT + "    return y.detach(), y**2\n", ["gradient of y", "is zero everywhere"]),
+        ("    with torch.no_grad():\n        x += 1\n" + RIGHT + "    return y, y**2\n",
+         ["both changed its argument x in place"]),
+        ("    return x / nothing, x\n", ["your code raised NameError", "toy.py:5"]),
+        ("    return both(x, w)\n", ["calls itself without end"]),
         ("    raise SystemExit(3)\n", ["the code ended the program"]),
         ("    import os\n    os._exit(5)\n", ["the code ended the process (status 5)"]),
         ("    input()\n", ["waits for input"]),
-        ("    import scipy.nothing\n", ["No module named", "gae.py:5"]),
-        ("    print('x' * 10)\n    pass\n", ["gae returned None", "xxxxxxxxxx"]),
+        ("    import scipy.nothing\n", ["No module named", "toy.py:5"]),
+        ("    print('x' * 10)\n    pass\n", ["both returned None", "xxxxxxxxxx"]),
         ("    for i in range(99):\n        print(i)\n", ["... and 79 more lines: is a print"]),
     ],
 )  # fmt: skip
 def test_each_kind_of_mistake_has_its_own_message_and_names_the_learners_line(
-    body, words, tmp_path
+    toy, body, words, tmp_path
 ):
-    v, text = told(body, tmp_path)
+    v, text = told(toy, body, tmp_path)
     assert v.status == "fail"
     for word in words:
         assert word in text
-    shown = screen.verdict(find("2.3"), v, 1, 0)
+    shown = screen.verdict(toy, v, 1, 0)
     assert "Traceback" not in shown and "check.py" not in shown and "lab.py" not in shown
-    assert "delta + gamma" not in shown.replace(body, ""), "no line of the reference is shown"
+    assert RIGHT.strip() not in shown.replace(body, "") or RIGHT in body
 
 
 @pytest.mark.parametrize("body", [
     "    while True:\n        pass\n",
-    "    while True:\n        try:\n            rew = rew + 1\n        except:\n            pass\n",
+    "    while True:\n        try:\n            x = x + 1\n        except:\n            pass\n",
 ])  # fmt: skip
-def test_an_endless_loop_ends_and_is_named(body, tmp_path):
-    v, text = told(body, tmp_path)
+def test_an_endless_loop_ends_and_is_named(toy, body, tmp_path):
+    v, text = told(toy, body, tmp_path)
     assert v.status == "fail" and "does a loop never end?" in text
 
 
-def test_a_renamed_function_another_signature_and_bytes_that_are_no_text_are_told(tmp_path):
-    path, task = tmp_path / "gae.py", find("2.3")
-    path.write_text("def gea():\n    pass\n")
-    assert "gae is not defined" in " ".join(judge.forked(task, path).checks[0].lines)
-    path.write_text("def gae(rew):\n    return rew\n")
-    assert "does not take the arguments" in " ".join(judge.forked(task, path).checks[0].lines)
+def test_a_renamed_function_another_signature_and_bytes_that_are_no_text_are_told(toy, tmp_path):
+    path = tmp_path / "toy.py"
+    path.write_text("def bohts():\n    pass\n")
+    assert "both is not defined" in " ".join(judge.forked(toy, path).checks[0].lines)
+    path.write_text("def both(x):\n    return x\n")
+    assert "does not take the arguments" in " ".join(judge.forked(toy, path).checks[0].lines)
     path.write_bytes(b"\xff\xfe\x00")
-    assert "not UTF-8" in judge.forked(task, path).lines[0]
-    assert judge.forked(task, tmp_path / "none.py").status == "broken"
+    assert "not UTF-8" in judge.forked(toy, path).lines[0]
+    assert judge.forked(toy, tmp_path / "none.py").status == "broken"
 
 
-def test_a_known_wrong_answer_is_named_with_the_learners_line_and_an_unknown_one_is_not(tmp_path):
-    v, _ = told(RIGHT.replace("(1 - done[t]) * ", "") + "    return adv, adv + val\n", tmp_path)
-    assert v.mutant == "no mask in the recursion" and "runs through the end" in v.says
-    assert v.where.endswith("adv[t] = carry = delta[t] + gamma * lam * carry")
-    v, _ = told(
-        RIGHT.replace("gamma * lam", "gamma**3 * lam") + "    return adv, adv + val\n", tmp_path
-    )
+def test_a_known_wrong_answer_is_named_with_the_learners_line_and_an_unknown_one_is_not(
+    toy, tmp_path
+):
+    v, _ = told(toy, "    y = (x * w).mean(-1)\n    return y, y**2\n", tmp_path)
+    assert v.mutant == "mean for sum" and v.says == "Your y is a mean over D, not a sum."
+    assert v.where.endswith("toy.py:5   y = (x * w).mean(-1)")
+    v, _ = told(toy, "    y = (x * w).mean(-1)\n    return y, y**3\n", tmp_path)
     assert v.status == "fail" and not v.mutant and not v.says
+    assert told(toy, RIGHT + "    return y, y**2\n", tmp_path)[0].status == "pass"
 
 
-def test_the_checker_cannot_be_satisfied_by_comparing_a_function_with_itself():
-    task = find("2.3")
-    first = judge.checks(task)[0]
-    right = judge.expected(task, first, 0, None)
-    for m in task.mutants:
-        wrong = judge.of_mutant(task, m, judge.checks(task)[3], 0)
-        assert judge.compare(wrong, judge.expected(task, judge.checks(task)[3], 0, None))
-    assert not judge.compare(right, right)
+def test_the_checker_cannot_be_satisfied_by_comparing_a_function_with_itself(toy):
+    two = judge.checks(toy)[1]
+    right, wrong = judge.expected(toy, two, 0, None), judge.of_mutant(toy, toy.mutants[0], two, 0)
+    assert judge.compare(wrong, right) and not judge.compare(right, right)
 
 
 def test_numbers_agree_up_to_rounding_at_the_scale_of_the_largest():
@@ -360,10 +398,10 @@ def test_watch_takes_keys_on_a_terminal_and_leaves_it_as_it_was(folder):
     assert "Hint 1 of 4" in seen
 
 
-def test_a_warm_check_runs_no_code_of_the_learners_in_the_runner(tmp_path):
-    path = tmp_path / "gae.py"
+def test_a_warm_check_runs_no_code_of_the_learners_in_the_runner(toy, tmp_path):
+    path = tmp_path / "toy.py"
     path.write_text("import sys\nsys.modules['spoilt'] = 1\nraise ValueError('x')\n")
-    judge.forked(find("2.3"), path)
+    judge.forked(toy, path)
     assert "spoilt" not in sys.modules
 
 
@@ -388,11 +426,11 @@ def test_a_bug_is_planted_told_found_and_not_given_twice(folder, capsys, monkeyp
 
 
 def test_a_fix_that_is_none_or_too_large_or_breaks_something_is_told(folder, capsys, monkeypatch):
-    bug = bugs.bugs()["sac: no entropy in the target"]
+    bug = bugs.bugs()["sac: temperature the wrong way"]
     monkeypatch.setattr(bugs, "bugs", lambda: {bug.id: bug})
     run(folder, "bug", "new")
     home = folder / ".rlcourse" / "bugs" / "1"
-    (home / "answer.toml").write_text(f'line = {bug.lines[0]}\nmechanism = "term"\n')
+    (home / "answer.toml").write_text(f'line = {bug.lines[0]}\nmechanism = "sign"\n')
     for change, said in (
         (lambda s: s, "0 lines changed"),
         (lambda s: s.replace("lr: float = 1e-3 ", "lr: float = 1e-4 "), "FAIL  mended"),
