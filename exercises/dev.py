@@ -463,7 +463,7 @@ def trial(job: tuple[str, int]) -> tuple[bool, float, float]:
     id_, seed = job
     began, missed, values = time.process_time(), False, []
     for c in trained(find(id_)):
-        trace = judge.run(c, judge.reference(find(id_)), seed=0, **{"seed": seed})
+        trace = judge.run(c, judge.reference(find(id_)), 0, seed=seed)
         missed |= bool(trace.error or judge.compare(trace, trace))
         values += [float(r.got) for r in trace.records if r.least is not None]
     return missed, round(min(values), 2), time.process_time() - began

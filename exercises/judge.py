@@ -131,7 +131,7 @@ def checks(task: Task) -> list[Check]:
 # ---- running
 
 
-def run(check: Check, code: Any, seed: int = 0, **more: Any) -> Trace:
+def run(check: Check, code: Any, seed: int = 0, /, **more: Any) -> Trace:
     """One pass through a check, from its own random numbers."""
     for draw in (torch.manual_seed, np.random.seed, random.seed):
         draw(1000 * seed + sum(check.name.encode()))
@@ -239,7 +239,7 @@ def judge(task: Task, text: str, path: str, seed: int = 0, full: bool = False) -
                 result.lines, verdict.lines = verdict.lines, []
             if verdict.status == "fail":
                 name_mutant(task, check, trace, code, seed, verdict)
-                verdict.where = verdict.where or learner.line_of(verdict.mutant, result.lines)
+                verdict.where = verdict.where or learner.line_of(verdict.mutant)
             break
     verdict.printed = out.shown()
     return verdict
@@ -370,13 +370,14 @@ class Learner:
             v.lines = [f"your code raised {type(e).__name__}: {e}"]
         v.where = self.place(number) if number else ""
 
-    def line_of(self, name: str, lines: list[str]) -> str:
-        """Where the mistake stands: the mutant's own text, else the function that was called."""
+    def line_of(self, name: str) -> str:
+        """Where a mutant's own text stands in what the learner wrote, if it does."""
         known = next((m for m in self.task.mutants if m.name == name), None)
-        if known and isinstance(known.with_, str) and known.with_:
+        if known and isinstance(known.with_, str) and known.with_.strip():
             wanted = "".join(known.with_.strip().splitlines()[-1].split())
+            given = set(self.task.blank.splitlines())
             for number, row in enumerate(self.rows, 1):
-                if wanted and wanted in "".join(row.split()):
+                if row not in given and wanted in "".join(row.split()):
                     return self.place(number)
         return ""
 

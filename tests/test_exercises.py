@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -492,3 +493,19 @@ assert torch.equal(light, run()) and hasattr(torch._dynamo, '__file__')
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_trained_check_needs_so_many_of_its_runs():
+    def steps(m, seed):
+        m.seeds.append(seed)
+        yield lab.at_least("return", m.returns[seed], 100.0)
+
+    trained = lab.Check("T6", "training", steps, seeds=3, needed=2)
+    for returns, ran, fine in (
+        ([120, 130, 0], 2, True),
+        ([0, 130, 120], 3, True),
+        ([0, 9, 120], 2, False),
+    ):
+        m = SimpleNamespace(seeds=[], returns=returns)
+        _, lines = judge.attempt(find("2.3"), trained, m, 0)
+        assert m.seeds == list(range(ran)) and (not lines) == fine
