@@ -421,7 +421,7 @@ def q_of(agent, obs):
 @check("T5", "Q of a reward that depends on the observation")
 def observed(m):
     agent = learn(
-        m, PROBES["observed"](discrete=False), steps=300, random_steps=100, **QUICK, **FIXED
+        m, PROBES["observed"](discrete=False), steps=250, random_steps=100, **QUICK, **FIXED
     )
     for s in (-1.0, 1.0):
         yield at_most(f"error of Q where every episode pays {s:.0f}", abs(q_of(agent, s) - s), 0.15)
@@ -430,7 +430,7 @@ def observed(m):
 @check("T5", "an episode without an end, of which five steps are seen at a time")
 def endless(m):
     agent = learn(
-        m, PROBES["endless"](discrete=False), steps=450, random_steps=100, **QUICK, **FIXED
+        m, PROBES["endless"](discrete=False), steps=300, random_steps=100, **QUICK, **FIXED
     )
     yield at_most("error of Q, which is 1/(1 − γ) = 5", abs(q_of(agent, 0.0) - 5), 0.5)
 
@@ -438,14 +438,14 @@ def endless(m):
 @check("T5", "an entropy bonus and no reward")
 def bonus(m):
     env = Probe(lambda s, a, t: 0.0, 5, discrete=False, trunc=True, blind=True)
-    agent = learn(m, env, steps=450, random_steps=100, lr_alpha=0.0, alpha=0.5, **QUICK)
+    agent = learn(m, env, steps=350, random_steps=100, lr_alpha=0.0, alpha=0.5, **QUICK)
     want = 0.8 * 0.5 * log(2) / (1 - 0.8)
     yield at_most("error of Q, which is γ α log 2 / (1 − γ)", abs(q_of(agent, 0.0) - want), 0.3)
 
 
 @check("T5", "a best action that depends on the observation")
 def pulled(m):
-    agent = learn(m, PROBES["pulled"](), steps=500, random_steps=150, alpha=0.1, **QUICK)
+    agent = learn(m, PROBES["pulled"](), steps=400, random_steps=150, alpha=0.1, **QUICK)
     for s in (-1.0, 1.0):
         error = abs(float(agent.best(row(s))[0]) - 0.5 * s)
         yield at_most(f"distance to the best action, {0.5 * s}", error, 0.2)
