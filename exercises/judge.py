@@ -188,12 +188,19 @@ def compare(got: Trace, want: Trace) -> list[str]:
     for mine, other in zip(got.records, want.records, strict=False):
         lines = lab.differs(mine, other)
         if lines:
-            equal = [f"equal so far: {', '.join(dict.fromkeys(agreed))}"] if agreed else []
-            return [*equal, *lines, *(f"called as {c}" for c in mine.context)]
+            return [*before(agreed), *lines, *(f"called as {c}" for c in mine.context)]
         agreed.append(mine.label)
     if not got.error and len(got.records) != len(want.records):
         return [f"{len(want.records)} quantities are expected, {len(got.records)} came"]
     return []
+
+
+def before(agreed: list[str]) -> list[str]:
+    """What was equal, as a line: all of it if it is short, else the last."""
+    labels = list(dict.fromkeys(agreed))
+    if len(labels) > 4:
+        return [f"equal so far: {len(labels)} quantities, up to {', '.join(labels[-2:])}"]
+    return [f"equal so far: {', '.join(labels)}"] if labels else []
 
 
 def same(one: Trace, two: Trace) -> bool:
