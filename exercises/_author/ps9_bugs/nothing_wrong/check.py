@@ -5,12 +5,7 @@ from pathlib import Path
 from exercises.lab import Wrong, check, expect
 
 SUSPECT, TRAINED, RUNS, LEVEL = -500, -182, 5, 0.05  # seed 4: test and training return
-VERDICTS = {
-    "update": "the update: in training seed 4 did better than most of the reference",
-    "evaluation": "the evaluation: what tested the reference is right, and found such runs too",
-    "rate": "the learning rate: it is the same in all of the runs, and most of them end well",
-    "seed": "a bad seed: runs that are left out by their result make the others say too much",
-}
+VERDICTS = ("update", "evaluation", "rate", "seed", "nothing")
 
 
 def table():
@@ -46,7 +41,7 @@ def compared(m, key, want, tol, mistakes):
     raise Wrong(f"{key}: {value:.4g} is not what follows from the table")
 
 
-@check("T7", "alone: how often one run of the reference looks at least as bad")
+@check("T7", "alone: how often a right run looks at least as bad")
 def one(m):
     rows = table()
     share, worst, _ = chances()
@@ -62,7 +57,7 @@ def one(m):
     yield compared(m, "alone", share, 0.01, mistakes)
 
 
-@check("T7", "worst: how often the worst of five does")
+@check("T7", "worst: how often the worst of five right ones does")
 def five(m):
     rows = table()
     share, worst, _ = chances()
@@ -100,12 +95,12 @@ def rare(m):
 @check("T7", "the verdict that follows")
 def verdict(m):
     said = getattr(m, "verdict", None)
-    if said not in (*VERDICTS, "nothing"):
-        raise Wrong(f"verdict is one of {', '.join(VERDICTS)}, nothing")
-    if said in VERDICTS:
-        worst = chances()[1]
+    if said not in VERDICTS:
+        raise Wrong(f"verdict is one of {', '.join(VERDICTS)}")
+    if said != "nothing":
+        often = f"{round(100 * chances()[1])} times in 100"
         raise Wrong(
-            f"{VERDICTS[said]}. By your own numbers, the worst of five right runs looks at least "
-            f"as bad {round(100 * worst)} times in 100"
+            f'"{said}" does not follow: the worst of five right runs looks so bad {often}, by '
+            "your own numbers"
         )
     yield expect("verdict", True, True)
