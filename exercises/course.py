@@ -129,9 +129,14 @@ class Task:
         return text.replace("LINE = ...", f"LINE = {line}")
 
     @property
+    def ending(self) -> str:
+        """.py, or .toml where an answer is wanted instead of code."""
+        return self._file.suffix
+
+    @property
     def path(self) -> str:
         """Where the learner's file is, below the folder of the problem sets."""
-        return f"{SETS[self.ps][0]}/{self.id.replace('.', '_')}_{self.name}{self._file.suffix}"
+        return f"{SETS[self.ps][0]}/{self.id.replace('.', '_')}_{self.name}{self.ending}"
 
     @property
     def parts(self) -> list[str]:

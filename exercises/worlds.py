@@ -83,7 +83,8 @@ class Probe(gym.Env):
 PROBES = {  # what each needs of an agent; a value of V or Q, or the best action, is known
     "constant": lambda **kw: Probe(lambda s, a, t: 1.0, blind=True, **kw),  # V = 1
     "observed": lambda **kw: Probe(lambda s, a, t: s, **kw),  # V(s) = s
-    "delayed": lambda **kw: Probe(lambda s, a, t: float(t == 1), 2, blind=True, **kw),  # blind, so V = 1 / (2 − γ)
+    # blind, so that V = 1 / (2 − γ) in both steps
+    "delayed": lambda **kw: Probe(lambda s, a, t: float(t == 1), 2, blind=True, **kw),
     "action": lambda **kw: Probe(lambda s, a, t: a, blind=True, **kw),  # a = 1
     "matching": lambda **kw: Probe(lambda s, a, t: float((a > 0.5) == (s > 0)), **kw),  # discrete
     "pulled": lambda **kw: Probe(

@@ -331,7 +331,7 @@ def test_unknown_keys_of_the_history_are_kept(folder):
 def test_a_learners_own_version_is_used_where_it_passes_and_ours_elsewhere(folder, monkeypatch):
     from exercises.given import use
 
-    assert use("2.3").gae.__code__.co_filename == "<solution of 2.3>"
+    assert use("2.3").gae.__code__.co_filename == "<solution of 2.3>.py"
     write(folder, "2.3", find("2.3").solution + "\nMINE = True\n")
     run(folder, "check", "2.3")
     monkeypatch.setattr(judge, "own", State(folder).passed)
