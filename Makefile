@@ -10,7 +10,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
 # EXTRAS=mujoco,box2d adds optional parts. One stamp each: asked for once, an extra stays.
-KNOWN := box2d mp4 mujoco
+KNOWN := box2d docs mp4 mujoco
 comma := ,
 ASKED := $(subst $(comma), ,$(EXTRAS))
 UNKNOWN := $(filter-out $(KNOWN),$(ASKED))
@@ -20,7 +20,7 @@ endif
 READY := .venv/.ok $(sort $(ASKED:%=.venv/.extra-%) $(wildcard .venv/.extra-*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test slow exercises lint clean
+.PHONY: help setup train test slow exercises docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make test    the fast tests'
 	@echo 'make slow    the learning tests, some minutes'
 	@echo 'make exercises   prove the checks of the exercises, some minutes'
+	@echo 'make docs    build the pages: docs/_build/html/index.html'
 	@echo 'make lint    style and spelling'
 	@echo 'make clean   remove .venv and what was built, but no runs'
 	@echo 'The first of these makes .venv with $(PYTHON); PYTHON=... chooses another (3.11 or newer).'
@@ -47,6 +48,11 @@ slow: $(READY)
 
 exercises: $(READY)
 	$(PY) -m exercises dev check $(ARGS)
+
+docs: $(READY) .venv/.extra-docs
+	@command -v node >/dev/null || { echo >&2 'node renders the mathematics: install Node.js first'; exit 1; }
+	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'built: docs/_build/html/index.html'
 
 lint: $(READY)
 	$(PY) -m ruff check .

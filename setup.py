@@ -48,6 +48,14 @@ setup(
         "render": ["gymnasium[classic-control]"],  # windows and GIFs of classic control
         "mp4": ["imageio[ffmpeg]>=2.31"],  # brings an ffmpeg of its own, 68 MB
         "dev": ["pytest>=8", "ruff", "codespell", "pre-commit"],
+        "docs": [  # node must be there too: it renders the mathematics while the pages are built
+            "sphinx>=9",
+            "myst-parser>=5",
+            "furo",
+            "sphinx-design",
+            "sphinx-copybutton",
+            "playwright",  # drives the Chromium of the system in the tests of the pages
+        ],
     },
     entry_points={"console_scripts": ["rlcourse = rlcourse.run:main"]},
 )

@@ -1,0 +1,42 @@
+"""How the pages are built: `make docs`, then open docs/_build/html/index.html."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE / "_ext"))
+
+from rlcourse import __version__  # noqa: E402
+
+project = "rlcourse"
+copyright = "the rlcourse authors"  # noqa: A001 - the name that Sphinx reads
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "katexssr",
+]
+exclude_patterns = ["_build", "_vendor", "_ext"]
+nitpicky = True
+numfig = True
+
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+myst_dmath_double_inline = True
+
+html_theme = "furo"
+html_title = "rlcourse"
+html_math_renderer = "katex"
+html_static_path = ["_static", "_vendor/katex"]
+html_css_files = ["rlcourse.css"]
+html_copy_source = False
+html_show_sphinx = False
+copybutton_prompt_text = "$ "
+copybutton_exclude = ".linenos, .gp, .go"
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
