@@ -20,6 +20,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "katexssr",
+    "made",
 ]
 exclude_patterns = ["_build", "_vendor", "_ext"]
 nitpicky = True
