@@ -96,9 +96,7 @@ class ExerciseSet(SphinxDirective):
             f"About {t.minutes} minutes. Before it: {link}, {t.equation}. The check knows {wrong} wrong",
             f"answers and {right} right ones.",
             "",
-            "```text",
             statement(t),
-            "```",
             "",
             ":::{dropdown} What is given",
             f"````{language}",
@@ -112,12 +110,14 @@ class ExerciseSet(SphinxDirective):
 
 
 def statement(t: Task) -> str:
-    """What a learner reads on top of the blank."""
+    """What a learner reads on top of the blank, without its title; formulas are indented there."""
     if t.ending == ".toml":
         rows = t.blank.splitlines()
         end = next(i for i, row in enumerate(rows) if not row.startswith("#"))
-        return "\n".join(row.removeprefix("#").removeprefix(" ") for row in rows[:end])
-    return t.source.split('"""')[1].strip()
+        rows = [row.removeprefix("#").removeprefix(" ") for row in rows[:end]]
+    else:
+        rows = t.source.split('"""')[1].strip().splitlines()
+    return "\n".join(rows[1:]).strip("\n")
 
 
 class CommandHelp(SphinxDirective):
