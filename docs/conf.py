@@ -24,7 +24,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_vendor", "_ext"]
 nitpicky = True
-numfig = True
+math_numfig = False
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4

@@ -38,7 +38,7 @@ HEADINGS = [
     "Check yourself",
     "Papers",
 ]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(`{3,})([\w{}-]*)[^\n`]*\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 MATHS = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
 
 every_algorithm = pytest.mark.parametrize("algo", ALGOS)
@@ -46,7 +46,7 @@ every_page = pytest.mark.parametrize("page", PAGES + FRONT, ids=lambda page: pag
 
 
 def blocks(page, *languages):
-    return [code for name, code in FENCE.findall(page.read_text("utf-8")) if name in languages]
+    return [code for _, name, code in FENCE.findall(page.read_text("utf-8")) if name in languages]
 
 
 def prose(text):
