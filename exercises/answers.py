@@ -39,6 +39,7 @@ def submit(task: Task, runs: list[Path], state: State, judged: Callable) -> int:
             raise UserError(f"{run} is no folder of a run: it has no progress.csv")
     names = "".join(f'    "{place(run)}",\n' for run in runs)
     text = re.sub(r"^runs = \[[^\]]*\]", lambda m: f"runs = [\n{names}]", text, count=1, flags=re.M)
+    state.file(task).parent.mkdir(parents=True, exist_ok=True)
     state.file(task).write_text(text, encoding="utf-8")
     v, attempt = judged(state, task)
     state.save()

@@ -33,9 +33,18 @@ def say(text: str = "") -> None:
 
 
 def fold(text: str, indent: str) -> str:
-    """Running text within the width; lines that are one by themselves stay so."""
+    """Running text within the width, paragraph by paragraph."""
+    return f"\n{indent}\n".join(_paragraph(p, indent) for p in text.strip().split("\n\n"))
+
+
+def _paragraph(text: str, indent: str) -> str:
     rows = textwrap.wrap(" ".join(text.split()), WIDTH - len(indent), break_long_words=False)
     return "\n".join(indent + row for row in rows)
+
+
+def wrap(line: str, indent: str) -> str:
+    """A line as it is, its columns too, if it fits."""
+    return indent + line if len(indent + line) <= WIDTH else fold(line, indent)
 
 
 def head(task: Task, attempt: int = 0) -> str:
@@ -65,7 +74,7 @@ def verdict(task: Task, v: Verdict, attempt: int, hints: int, trace: bool = Fals
         if c.status != "not run":
             status = colour(c.status.ljust(4), c.status)
             lines += [f"  {status}  {c.tier}  {c.name:<62} {c.seconds:5.2f} s"]
-            lines += [f"          {line}" for line in c.lines]
+            lines += [wrap(line, "          ") for line in c.lines]
     if v.says:
         lines += [fold(v.says, "        ")]
     if v.where and v.status == "fail":
