@@ -284,9 +284,11 @@ def goto(state: State, task: Task) -> int:
     state.go_to(task)
     state.save()
     say(screen.head(task))
-    say(f"\n  {shown(state.file(task))}     about {task.minutes} min, {', '.join(task.parts)}")
+    parts = [] if task.bug else task.parts  # the part would be the place of the bug
+    say(f"\n  {shown(state.file(task))}     {', '.join([f'about {task.minutes} min', *parts])}")
     say(f"  {task.page}     {task.equation}")
-    say(f"\nNext: write it, and {CALL} watch checks it whenever you save.")
+    own = "" if state.folder == HERE else f" --folder {shown(state.folder)}"
+    say(f"\nNext: write it, and {CALL} watch{own} checks it whenever you save.")
     return 0
 
 
@@ -352,7 +354,7 @@ def solution(args: Any, state: State) -> int:
             return 1
     if "first_pass" not in record:
         record["seen_first"] = True
-    path = HERE / "solutions" / Path(task.path).name
+    path = state.folder / "solutions" / Path(task.path).name
     path.parent.mkdir(exist_ok=True)
     path.write_text(task.solution, encoding="utf-8")
     state.save()

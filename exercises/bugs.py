@@ -207,12 +207,16 @@ def hunted(id_: str) -> tuple[Any, ...]:
 
     @lab.check("T7", "the line: LINE")
     def where(m: Any) -> Iterator[Any]:
+        if not m.LINE:
+            raise lab.Wrong("LINE is still 0: write the number of the line in the file as it was")
         if not near(m.LINE, lines):
             raise lab.Wrong(f"line {m.LINE} of the file as it was given does what it should")
         yield lab.Record("LINE", True)
 
     @lab.check("T7", "the mechanism: MECHANISM")
     def mechanism(m: Any) -> Iterator[Any]:
+        if not m.MECHANISM:
+            raise lab.Wrong("the line is right; MECHANISM is still empty")
         if m.MECHANISM not in MECHANISMS:
             raise lab.Wrong(f"MECHANISM is one of {', '.join(MECHANISMS)}")
         if m.MECHANISM not in bug.mechanism:

@@ -158,11 +158,13 @@ class Proof:
 
     def named(self, m: Variant, check: Check) -> str:
         """The mutant that a learner is told whose answer is m: the first that is like it."""
-        exact = [c for c in judge.checks(self.task) if c.tier in EXACT]
-        exact.sort(key=lambda c: c is not check)  # the one that failed first
-        of = partial(judge.of_mutant, self.task)
+        of, exact = partial(judge.of_mutant, self.task), [check]
+        rest = (c for c in judge.checks(self.task) if c.tier in EXACT and not c.free)
+        exact += [c for c in rest if c is not check]
         for n in self.task.mutants:
-            if all(judge.same(of(m, c, 0), of(n, c, 0)) for c in exact):
+            touched = judge.changed(self.task, n)
+            asked = [c for c in exact if c is check or touched & judge.used(self.task, c)]
+            if all(judge.same(of(m, c, 0), of(n, c, 0)) for c in asked):
                 return n.name
         return ""
 

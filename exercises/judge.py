@@ -4,6 +4,7 @@ The learner's code runs in a forked child with limits of time, its output caught
 by its own lines only. An answer that equals a known mutant in every quantity is named as that one.
 """
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -199,7 +200,7 @@ def before(agreed: list[str]) -> list[str]:
     """What was equal, as a line: all of it if it is short, else the last."""
     labels = list(dict.fromkeys(agreed))
     if len(labels) > 4:
-        return [f"equal so far: {len(labels)} quantities, up to {', '.join(labels[-2:])}"]
+        return [f"equal so far: {len(labels)} quantities, the last of them {labels[-1]}"]
     return [f"equal so far: {', '.join(labels)}"] if labels else []
 
 
@@ -273,24 +274,75 @@ def attempt(task: Task, check: Check, code: Any, seed: int) -> tuple[Trace, list
 
 
 def name_mutant(task: Task, check: Check, trace: Trace, code: Any, seed: int, v: Verdict) -> None:
-    """If all that the answer gives is what a known mutant gives, say which."""
+    """If an answer gives all that a known mutant gives, say which.
+
+    Compared are the checks that use what the mutant changes, so that a mistake is named while
+    other functions are not written yet, or wrong too.
+    """
     if check.tier not in EXACT:
         return
     mine = {check: trace}
-    rest = [c for c in checks(task) if c.tier in EXACT and c is not check]
+    exact = [c for c in checks(task) if c.tier in EXACT and not c.free and c is not check]
     with quiet(io.StringIO()):
         for m in task.mutants:
             if not same(trace, of_mutant(task, m, check, seed)):
                 continue
-            for c in rest:
+            for c in exact:
+                if not changed(task, m) & used(task, c):
+                    continue
                 if c not in mine:
                     with limit(SECONDS[c.tier]):
                         mine[c] = run(c, code, seed)
-                if not same(mine[c], of_mutant(task, m, c, seed)):
+                unwritten = isinstance(mine[c].error, NotImplementedError)
+                if not unwritten and not same(mine[c], of_mutant(task, m, c, seed)):
                     break
             else:
                 v.mutant, v.says = m.name, m.says
                 return
+
+
+@cache
+def changed(task: Task, variant: Variant) -> frozenset[str]:
+    """The functions and classes in which a variant differs from the solution."""
+    if task.ending == ".toml":
+        return frozenset({""})
+    texts = (task.solution, task.variant(variant))
+    one, two = ({ast.dump(n): n for n in ast.parse(t).body} for t in texts)
+    return frozenset(getattr(n, "name", "") for k, n in two.items() if k not in one)
+
+
+@cache
+def used(task: Task, check: Check) -> frozenset[str]:
+    """The functions and classes that a check asks for, and those that these use in turn."""
+    found: set[str] = {""}
+
+    class Asked:
+        def __getattr__(self, name: str) -> Any:
+            found.add(name)
+            return getattr(reference(task), name)
+
+    run(check, Asked())
+    own, todo = vars(reference(task)), [*found]
+    while todo:
+        for name in _names(own.get(todo.pop())) & own.keys() - found:
+            found.add(name)
+            todo.append(name)
+    return frozenset(found)
+
+
+def _names(value: Any) -> set[str]:
+    """The global names in the code of a function, or of the methods of a class."""
+    if isinstance(value, type):
+        return set().union(*map(_names, vars(value).values())) | {
+            b.__name__ for b in value.__bases__
+        }
+    code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+    names, todo = set(), [code] if code else []
+    while todo:
+        part = todo.pop()
+        names |= set(part.co_names)
+        todo += [c for c in part.co_consts if hasattr(c, "co_names")]
+    return names
 
 
 @cache
@@ -306,21 +358,24 @@ def traced(task: Task, path: Path) -> list[str]:
     def work() -> dict[str, list[str]]:
         lines: list[str] = []
         code = load(path.read_text(encoding="utf-8"), str(path), LEARNER)
-        exact = [c for c in checks(task) if c.tier in EXACT]
-        for c in exact:
+        for c in checks(task):
+            if c.tier not in EXACT or task.bug and c.tier == "T7":  # what was answered is no trace
+                continue
             with quiet(io.StringIO()), limit(SECONDS[c.tier]):
                 got, want = run(c, code), expected(task, c, 0, None)
+            pairs = list(zip(got.records, want.records, strict=False))
+            wrong = [lab.differs(*pair) for pair in pairs]
+            if not got.error and not any(wrong):
+                lines += [f"{c.tier} {c.name}: all {len(pairs)} equal"]
+                continue
             lines += [f"{c.tier} {c.name}"]
-            for mine, other in zip(got.records, want.records, strict=False):
-                found = lab.differs(mine, other)
-                lines += [
-                    f"    {mine.label:<56} {'differs   <- first difference' if found else 'equal'}"
-                ]
+            for (record, _), found in zip(pairs, wrong, strict=True):
+                told = "differs   <- first difference" if found else "equal"
+                lines += [f"    {record.label:<56} {told}"]
                 if found:
                     return {"lines": lines + [f"        {x}" for x in found]}
-            if got.error:
-                text = f"{type(got.error).__name__}: {got.error}"
-                return {"lines": [*lines, f"    {text}   <- your code ends here"]}
+            text = f"{type(got.error).__name__}: {got.error}"
+            return {"lines": [*lines, f"    {text}   <- your code ends here"]}
         return {"lines": lines}
 
     data = in_child(work, 600)
@@ -375,20 +430,30 @@ class Learner:
             v.lines = ["your code calls itself without end (RecursionError)"]
         elif number is None:
             v.lines = [f"what came back cannot be used: {type(e).__name__}: {e}"]
+        elif "leaf Variable that requires grad" in str(e):
+            v.lines = ["your code changes an argument in place: work on a new tensor"]
         else:
             v.lines = [f"your code raised {type(e).__name__}: {e}"]
+            v.lines += [f"called as {c}" for c in getattr(e, "called", [])]
         v.where = self.place(number) if number else ""
 
     def line_of(self, name: str) -> str:
         """Where a mutant's own text stands in what the learner wrote, if it does."""
         known = next((m for m in self.task.mutants if m.name == name), None)
-        if known and isinstance(known.with_, str) and known.with_.strip():
-            wanted = "".join(known.with_.strip().splitlines()[-1].split())
-            given = set(self.task.blank.splitlines())
-            for number, row in enumerate(self.rows, 1):
-                if row not in given and wanted in "".join(row.split()):
-                    return self.place(number)
+        if known is None or known.file:
+            return ""
+        right = {bare(row) for row in self.task.solution.splitlines()}
+        wrong = [bare(row) for row in self.task.variant(known).splitlines()]
+        wrong = [row for row in wrong if row and row not in right]
+        for number, row in enumerate(self.rows, 1):
+            if bare(row) in wrong:
+                return self.place(number)
         return ""
+
+
+def bare(row: str) -> str:
+    """A line without its blanks and its comment."""
+    return "".join(row.split("#")[0].split())
 
 
 def line_in(e: BaseException, path: str) -> int | None:

@@ -509,3 +509,42 @@ def test_a_trained_check_needs_so_many_of_its_runs():
         m = SimpleNamespace(seeds=[], returns=returns)
         _, lines = judge.attempt(find("2.3"), trained, m, 0)
         assert m.seeds == list(range(ran)) and (not lines) == fine
+
+
+def test_a_mistake_is_named_while_another_function_is_not_written_yet_or_wrong(tmp_path):
+    task, path = find("1.4"), tmp_path / "x.py"
+    mutant = next(m for m in task.mutants if judge.changed(task, m) == {"squashed_logp"})
+    wrong = task.variant(mutant)
+    part = task.blank.split("def tanh_gaussian", 1)[1]
+    unwritten = wrong.split("def tanh_gaussian", 1)[0] + "def tanh_gaussian" + part
+    for text in (wrong, unwritten):
+        path.write_text(text, encoding="utf-8")
+        v = judge.forked(task, path)
+        assert v.mutant == mutant.name
+
+
+def test_an_exception_is_told_with_how_the_function_was_called(toy, tmp_path):
+    _, text = told(toy, "    y = x @ torch.ones(7)\n    return y, y\n", tmp_path)
+    assert (
+        "your code raised RuntimeError" in text
+        and "called as both(x=[[1], [2], [3]], w=[2])" in text
+    )
+    _, text = told(toy, "    x -= 1\n    return x, x\n", tmp_path)
+    assert "changes an argument in place" in text
+
+
+def test_an_own_folder_gets_its_own_solutions_and_is_named_in_the_next_command(folder, capsys):
+    before = sorted(course.HERE.glob("solutions/*"))
+    run(folder, "solution", "1.1", "--give-up")
+    assert (folder / "solutions" / "1_1_gaussian_logp.py").exists()
+    assert sorted(course.HERE.glob("solutions/*")) == before
+    run(folder, "start", "1.1")
+    assert f"--folder {folder}" in capsys.readouterr().out
+
+
+def test_a_hunt_does_not_name_the_function_with_the_bug(folder, capsys):
+    run(folder, "start", "9.3")
+    run(folder, "check", "9.3")
+    assert "loss_alpha" not in capsys.readouterr().out
+    run(folder, "trace", "9.3")
+    assert "<- first difference" in capsys.readouterr().out
