@@ -16,8 +16,11 @@ def compared(m, rew, val, next_val, term, done, gamma, lam):
 
 
 def three(m, term, done):
-    """Three steps of one environment, with these flags."""
-    columns = torch.tensor([REW, VAL, NEXT_VAL, term, done])[:, :, None]
+    """Three steps of one environment, with these flags; behind an end it is not V of the next."""
+    next_val = [
+        5.0 if e and t < 2 else v for t, (v, e) in enumerate(zip(NEXT_VAL, done, strict=True))
+    ]
+    columns = torch.tensor([REW, VAL, next_val, term, done])[:, :, None]
     yield from compared(m, *columns, gamma=0.9, lam=0.8)
 
 
