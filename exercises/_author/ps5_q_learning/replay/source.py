@@ -61,7 +61,7 @@ class Replay:
         # END SOLUTION
 
     def draw(self, n):
-        """n filled slots, a tensor (n,) of int64: each uniformly and independently of the others."""
+        """n filled slots, a tensor (n,) of int64: each uniform, independent of the others."""
         # BEGIN SOLUTION
         return torch.randint(len(self), (n,))
         # END SOLUTION
