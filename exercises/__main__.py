@@ -46,7 +46,9 @@ def main(argv: list[str]) -> int:
         say(__doc__.strip())
         return 0
     try:
-        args = parser.parse_args(argv or ["watch"])
+        args, args.flags = parser.parse_known_args(argv or ["watch"])
+        if args.flags and "train" not in (args.command, getattr(args, "do", "")):
+            raise UserError(f"what is {args.flags[0]}? (see {CALL} {args.command} --help)")
         if args.command == "dev":
             from exercises import dev
 
@@ -97,8 +99,11 @@ def commands() -> Parser:
     add("diff", "Your file beside the blank; after a pass beside the solution.", ids="?")
     add("solution", "Write the solution to exercises/solutions.", "give-up", ids=1)
     add("reset", "Put the blank back; your file goes to .rlcourse/backup.", ids=1)
-    p = add("train", "Train with your function in the place of the course's.", ids=1)
-    p.add_argument("flags", nargs=argparse.REMAINDER, help="of rlcourse.run, such as --seed 3")
+    add(
+        "train",
+        "Train with your function in the place of the course's; more flags go to it.",
+        ids=1,
+    )
     add("predict", "Record your prediction, then show what was measured.", ids=1)
     p = add("submit", "Have your own runs checked.", ids=1)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
@@ -110,7 +115,6 @@ def commands() -> Parser:
         "--level", type=int, choices=(1, 2, 3), help="fatal, worse, invisible in the return"
     )
     p.add_argument("--seed", type=int, help="draw the same bug as somebody else")
-    p.add_argument("flags", nargs=argparse.REMAINDER, help="of train: those of rlcourse.run")
     add("progress", "What you have done.", "json")
     add("doctor", "Is this machine ready?")
     p = add("grade", "Check the folders of a class.", "json", "full")

@@ -369,14 +369,11 @@ def train(args: Any, state: State) -> int:
         path.read_text(encoding="utf-8"), bug.algo, str(path)
     )
     env, settings = TRAINED[bug.algo]
-    flags = [
-        x
-        for k, v in settings.items()
-        for x in (f"--{k}", ",".join(map(str, v)) if isinstance(v, tuple) else str(v))
-    ]
-    return run.main(
-        [bug.algo, "--env", env, *flags, "--exp-name", f"bug_{name}", "--overwrite", *args.flags]
-    )
+    flags = [] if args.seed is None else ["--seed", str(args.seed)]
+    for k, v in settings.items():
+        flags += [f"--{k}", ",".join(map(str, v)) if isinstance(v, tuple) else str(v)]
+    folder = ["--exp-name", f"bug_{name}", "--overwrite"]
+    return run.main([bug.algo, "--env", env, *flags, *folder, *args.flags])
 
 
 def find(name: str | None, state: State) -> tuple[str, dict[str, Any], Bug]:
@@ -433,7 +430,8 @@ def log(bug: Bug) -> str:
 
 
 def screen_number(text: str) -> str:
-    return f"{float(text):.4g}" if text else "-"
+    value = float(text or "nan")
+    return "-" if value != value else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def plot(bug: Bug, path: Path) -> None:

@@ -548,3 +548,23 @@ def test_a_hunt_does_not_name_the_function_with_the_bug(folder, capsys):
     assert "loss_alpha" not in capsys.readouterr().out
     run(folder, "trace", "9.3")
     assert "<- first difference" in capsys.readouterr().out
+
+
+def test_a_hunt_is_drawn_by_algorithm_level_and_seed_and_its_file_trains(
+    folder, tmp_path, capsys, monkeypatch
+):
+    drawn = []
+    for _ in range(2):
+        (folder / ".rlcourse" / "state.json").unlink(missing_ok=True)
+        assert run(folder, "bug", "new", "--algo", "ppo", "--level", "3", "--seed", "5") == 0
+        drawn.append((folder / ".rlcourse" / "bugs" / "1" / "ppo.py").read_text())
+    assert drawn[0] == drawn[1] != bugs.source("ppo")
+    assert "ppo on CartPole-v1, two seeds, level 3" in capsys.readouterr().out
+    path = folder / ".rlcourse" / "bugs" / "1" / "ppo.py"
+    path.write_text(path.read_text() + "\nprint('mine is used')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "rlcourse.algos.ppo", raising=False)
+    flags = ("--epochs", "1", "--horizon", "16", "--data-dir", "d")
+    assert run(folder, "bug", "train", "1", *flags) == 0
+    assert "mine is used" in capsys.readouterr().out
+    assert (tmp_path / "d" / "bug_1" / "bug_1_s0" / "model.pt").exists()
