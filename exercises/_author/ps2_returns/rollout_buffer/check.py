@@ -99,7 +99,7 @@ def epochs(m):
         yield from records(copies[i], f"epoch {i + 1} of 3, with the same buffer")
     says = "get has to give tensors that the buffer does not write into again"
     for name, now, then in zip(NAMES, given[0], copies[0], strict=True):
-        yield expect(f"{name} of epoch 1 after two more epochs", now, then, says=says)
+        yield expect(f"after two more epochs, epoch 1's {name}", now, then, says=says)
 
 
 @check("T2", "adv has mean 0 and std 1; λ = 1 gives discounted sums, λ = 0 one-step targets")
