@@ -171,9 +171,8 @@ def advantages(m):
     got = together(lambda comm: m.standardise(torch.full((comm.rank + 1,), 2.0), comm))
     yield all_came(got)
     for rank in range(SIZE):
-        yield expect(
-            f"of advantages all alike, process {rank}: Â", got[rank], torch.zeros(rank + 1)
-        )
+        want = torch.zeros(rank + 1)
+        yield expect(f"of advantages all alike, process {rank}: Â", got[rank], want)
 
 
 @check("T2", "every process of every experiment draws something else")
