@@ -19,8 +19,9 @@ def epoch(buf, env, size):
     obs, _ = env.reset()
     for t in range(size):
         shown[:] = obs
-        obs, rew, term, trunc, _ = env.step(t % 3)
-        buf.store(shown, t % 3, rew, value(shown))
+        act = (t + env.resets) % 3  # no two epochs alike
+        obs, rew, term, trunc, _ = env.step(act)
+        buf.store(shown, act, rew, value(shown))
         if term or trunc or t == size - 1:
             buf.finish_path(0.0 if term else value(obs))
         if term or trunc:
