@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
 
             return dev.main(args)
         return COMMANDS[args.command](args, State(args.folder)) or 0
-    except UserError as e:
+    except (UserError, PermissionError) as e:
         print(f"exercises: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -166,14 +166,15 @@ def judged(state: State, task: Task, full: bool = False) -> tuple[Verdict, int]:
     return v, state.attempt(task, v.status, v.tier, trained)
 
 
-def warm(state: State) -> Any:
+def warm(state: State | None) -> Any:
     """The judge, with torch imported and the learner's own functions at hand."""
     gc.disable()  # importing torch is a quarter faster
     from exercises import judge
 
     gc.freeze()
     gc.enable()
-    judge.own = state.passed
+    if state:
+        judge.own = state.passed
     return judge
 
 
@@ -189,7 +190,7 @@ def check(args: Any, state: State) -> int:
             say(f"{i + 1:>3}/{len(chosen_)}  {screen.line(task, v)}")
         else:
             say(screen.verdict(task, v, attempt, state.of(task)["hints"], args.traceback))
-    state.save()
+        state.save()
     if args.json:
         say(json.dumps([as_json(v) for v in results], ensure_ascii=False, indent=1))
     if any(v.status == "broken" for v in results):
@@ -215,9 +216,11 @@ def watch(args: Any, state: State) -> int:
 def trace(args: Any, state: State) -> int:
     task = chosen(args, state)
     judge = warm(state)
-    lines = judge.traced(task, shown(state.file(task)))
+    if state.text(task) is None:
+        raise UserError(f"{shown(state.file(task))} is not there: {CALL} reset {task.id} writes it")
+    lines, equal = judge.traced(task, shown(state.file(task)))
     say("\n".join([screen.head(task), "", *lines]))
-    return int(any("<-" in line for line in lines))
+    return int(not equal)
 
 
 def train(args: Any, state: State) -> int:
@@ -229,6 +232,7 @@ def train(args: Any, state: State) -> int:
     if state.passed(task) is None:
         say(f"{task.label} does not pass yet: {CALL} check {task.id}")
         return 1
+    alone(args.flags)
     judge, (algo, name) = warm(state), task.plugs.split(".")
     from importlib import import_module
 
@@ -240,6 +244,12 @@ def train(args: Any, state: State) -> int:
     return run.main(
         [*task.train.split(), "--exp-name", f"my_{task.name}", "--overwrite", *args.flags]
     )
+
+
+def alone(flags: list[str]) -> None:
+    """Only this process has the learner's function: UserError if others would be started."""
+    if "--cpu" in flags:
+        raise UserError("--cpu starts processes that have the course's function: leave it out")
 
 
 # ---- texts
@@ -288,7 +298,7 @@ def goto(state: State, task: Task) -> int:
     state.go_to(task)
     state.save()
     say(screen.head(task))
-    parts = [] if task.bug else task.parts  # the part would be the place of the bug
+    parts = [] if task.bug else [*dict.fromkeys(task.parts)]  # of a hunt they are the answer
     say(f"\n  {shown(state.file(task))}     {', '.join([f'about {task.minutes} min', *parts])}")
     say(f"  {task.page}     {task.equation}")
     own = "" if state.folder == HERE else f" --folder {shown(state.folder)}"
@@ -419,7 +429,7 @@ def doctor(args: Any, state: State) -> int:
     lines = [
         ("Python", sys.version.split()[0], sys.version_info >= (3, 11)),
         *((n, found, True) for n, found in packages.items()),
-        ("cores", str(len(os.sched_getaffinity(0))), True),
+        ("cores", str(os.cpu_count()), True),
         ("exercises", f"{len(tasks())}, files in {shown(state.folder)}", True),
         ("missing files", f"{' '.join(missing) or 'none'}", not missing),
         ("history", f"{shown(state.path)}", writable),
@@ -435,12 +445,10 @@ def doctor(args: Any, state: State) -> int:
 
 def grade(args: Any, state: State) -> int:
     """One line for each folder, or all verdicts as JSON."""
-    report, bad = {}, 0
+    report, bad, judge = {}, 0, warm(None)
     for place in args.folders:
-        student = State(place)
-        judge = warm(student)
         verdicts = {
-            t.id: judge.forked(t, student.file(t), skip=() if args.full else ("T6",))
+            t.id: judge.forked(t, place / t.path, skip=() if args.full else ("T6",))
             for t in tasks().values()
         }
         report[str(place)] = {i: as_json(v) for i, v in verdicts.items()}

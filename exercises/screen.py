@@ -56,13 +56,13 @@ def head(task: Task, attempt: int = 0) -> str:
 def verdict(task: Task, v: Verdict, attempt: int, hints: int, trace: bool = False) -> str:
     """The whole screen of a check."""
     lines = [head(task, attempt if v.status != "blank" else 0), ""]
-    if v.status == "blank":
+    if v.status == "blank" and not any(c.status == "ok" for c in v.checks):
         lines = [f"{colour(task.label, 'bold')}  ·  {not_written(v)}", f"  {v.where}"]
         lines += [
             "",
             f"Next: read {task.page} ({task.equation}), then write it: about {task.minutes} min.",
         ]
-        lines += [f"      {CALL} hint {task.id}     (hint 1 of 4)"]
+        lines += [f"      {CALL} hint {task.id}     (hint {min(hints, 3) + 1} of 4)"]
         return "\n".join(lines)
     if v.lines:
         lines += [
@@ -95,7 +95,8 @@ def line(task: Task, v: Verdict) -> str:
     first = next((x for c in v.checks if c.status == "FAIL" for x in c.lines), "")
     told = " ".join((v.says or first or " ".join(v.lines)).split())
     word = {"pass": colour("pass ", "ok"), "fail": colour("FAIL ", "FAIL")}.get(v.status, v.status)
-    return f"{task.label:<24} {word:<5}  {told if v.status == 'fail' else ''}"[:WIDTH].rstrip()
+    shown = told if v.status in ("fail", "broken") else ""
+    return f"{task.label:<24} {word:<5}  {shown}"[:WIDTH].rstrip()
 
 
 def difference(task: Task, mine: str, other: str, done: bool) -> str:
@@ -104,7 +105,7 @@ def difference(task: Task, mine: str, other: str, done: bool) -> str:
         pair = other.splitlines(), mine.splitlines()
         rows = list(difflib.unified_diff(*pair, "the blank", "yours", lineterm=""))
         return "\n".join(rows) or "this is the blank"
-    ours, yours = parts(other), parts(mine)
+    ours, yours = parts(other, task.ending), parts(mine, task.ending)
     out = []
     for name in ours:
         pair = ours[name], yours.get(name, [])
@@ -115,9 +116,11 @@ def difference(task: Task, mine: str, other: str, done: bool) -> str:
     return "\n".join(out)
 
 
-def parts(text: str) -> dict[str, list[str]]:
+def parts(text: str, ending: str) -> dict[str, list[str]]:
     """The lines of each function and class of a file, or all of it if it is no Python."""
     rows = text.splitlines()
+    if ending == ".toml":
+        return {"the answer": rows}
     try:
         nodes = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
     except SyntaxError:
@@ -161,8 +164,9 @@ def _next(task: Task, v: Verdict, hints: int, left: list) -> list[str]:
     if v.status == "broken":
         return []
     if v.status == "fail":
-        rung = f"hint {hints + 1} of 4" if hints < 4 else "all four again: --all"
-        return [f"Next: {CALL} hint {task.id}     ({rung})"]
+        if hints == 4:
+            return [f"Next: {CALL} hint {task.id} --all     (all four again)"]
+        return [f"Next: {CALL} hint {task.id}     (hint {hints + 1} of 4)"]
     proven = ", ".join(dict.fromkeys(c.tier for c in v.checks if c.status == "ok"))
     lines = [colour(f"PASS  {task.label}", "ok") + f"   ({proven})"]
     if left:
