@@ -46,13 +46,15 @@ def main(argv: list[str]) -> int:
         say(__doc__.strip())
         return 0
     try:
-        args = parser.parse_args(argv or ["watch"])
+        args, args.flags = parser.parse_known_args(argv or ["watch"])
+        if args.flags and "train" not in (args.command, getattr(args, "do", "")):
+            raise UserError(f"what is {args.flags[0]}? (see {CALL} {args.command} --help)")
         if args.command == "dev":
             from exercises import dev
 
             return dev.main(args)
         return COMMANDS[args.command](args, State(args.folder)) or 0
-    except UserError as e:
+    except (UserError, PermissionError) as e:
         print(f"exercises: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -97,8 +99,11 @@ def commands() -> Parser:
     add("diff", "Your file beside the blank; after a pass beside the solution.", ids="?")
     add("solution", "Write the solution to exercises/solutions.", "give-up", ids=1)
     add("reset", "Put the blank back; your file goes to .rlcourse/backup.", ids=1)
-    p = add("train", "Train with your function in the place of the course's.", ids=1)
-    p.add_argument("flags", nargs=argparse.REMAINDER, help="of rlcourse.run, such as --seed 3")
+    add(
+        "train",
+        "Train with your function in the place of the course's; more flags go to it.",
+        ids=1,
+    )
     add("predict", "Record your prediction, then show what was measured.", ids=1)
     p = add("submit", "Have your own runs checked.", ids=1)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
@@ -110,7 +115,6 @@ def commands() -> Parser:
         "--level", type=int, choices=(1, 2, 3), help="fatal, worse, invisible in the return"
     )
     p.add_argument("--seed", type=int, help="draw the same bug as somebody else")
-    p.add_argument("flags", nargs=argparse.REMAINDER, help="of train: those of rlcourse.run")
     add("progress", "What you have done.", "json")
     add("doctor", "Is this machine ready?")
     p = add("grade", "Check the folders of a class.", "json", "full")
@@ -162,14 +166,15 @@ def judged(state: State, task: Task, full: bool = False) -> tuple[Verdict, int]:
     return v, state.attempt(task, v.status, v.tier, trained)
 
 
-def warm(state: State) -> Any:
+def warm(state: State | None) -> Any:
     """The judge, with torch imported and the learner's own functions at hand."""
     gc.disable()  # importing torch is a quarter faster
     from exercises import judge
 
     gc.freeze()
     gc.enable()
-    judge.own = state.passed
+    if state:
+        judge.own = state.passed
     return judge
 
 
@@ -185,7 +190,7 @@ def check(args: Any, state: State) -> int:
             say(f"{i + 1:>3}/{len(chosen_)}  {screen.line(task, v)}")
         else:
             say(screen.verdict(task, v, attempt, state.of(task)["hints"], args.traceback))
-    state.save()
+        state.save()
     if args.json:
         say(json.dumps([as_json(v) for v in results], ensure_ascii=False, indent=1))
     if any(v.status == "broken" for v in results):
@@ -211,9 +216,11 @@ def watch(args: Any, state: State) -> int:
 def trace(args: Any, state: State) -> int:
     task = chosen(args, state)
     judge = warm(state)
-    lines = judge.traced(task, shown(state.file(task)))
+    if state.text(task) is None:
+        raise UserError(f"{shown(state.file(task))} is not there: {CALL} reset {task.id} writes it")
+    lines, equal = judge.traced(task, shown(state.file(task)))
     say("\n".join([screen.head(task), "", *lines]))
-    return int(any("<-" in line for line in lines))
+    return int(not equal)
 
 
 def train(args: Any, state: State) -> int:
@@ -225,6 +232,7 @@ def train(args: Any, state: State) -> int:
     if state.passed(task) is None:
         say(f"{task.label} does not pass yet: {CALL} check {task.id}")
         return 1
+    alone(args.flags)
     judge, (algo, name) = warm(state), task.plugs.split(".")
     from importlib import import_module
 
@@ -236,6 +244,12 @@ def train(args: Any, state: State) -> int:
     return run.main(
         [*task.train.split(), "--exp-name", f"my_{task.name}", "--overwrite", *args.flags]
     )
+
+
+def alone(flags: list[str]) -> None:
+    """Only this process has the learner's function: UserError if others would be started."""
+    if "--cpu" in flags:
+        raise UserError("--cpu starts processes that have the course's function: leave it out")
 
 
 # ---- texts
@@ -284,9 +298,11 @@ def goto(state: State, task: Task) -> int:
     state.go_to(task)
     state.save()
     say(screen.head(task))
-    say(f"\n  {shown(state.file(task))}     about {task.minutes} min, {', '.join(task.parts)}")
+    parts = [] if task.bug else [*dict.fromkeys(task.parts)]  # of a hunt they are the answer
+    say(f"\n  {shown(state.file(task))}     {', '.join([f'about {task.minutes} min', *parts])}")
     say(f"  {task.page}     {task.equation}")
-    say(f"\nNext: write it, and {CALL} watch checks it whenever you save.")
+    own = "" if state.folder == HERE else f" --folder {shown(state.folder)}"
+    say(f"\nNext: write it, and {CALL} watch{own} checks it whenever you save.")
     return 0
 
 
@@ -352,7 +368,7 @@ def solution(args: Any, state: State) -> int:
             return 1
     if "first_pass" not in record:
         record["seen_first"] = True
-    path = HERE / "solutions" / Path(task.path).name
+    path = state.folder / "solutions" / Path(task.path).name
     path.parent.mkdir(exist_ok=True)
     path.write_text(task.solution, encoding="utf-8")
     state.save()
@@ -413,7 +429,7 @@ def doctor(args: Any, state: State) -> int:
     lines = [
         ("Python", sys.version.split()[0], sys.version_info >= (3, 11)),
         *((n, found, True) for n, found in packages.items()),
-        ("cores", str(len(os.sched_getaffinity(0))), True),
+        ("cores", str(os.cpu_count()), True),
         ("exercises", f"{len(tasks())}, files in {shown(state.folder)}", True),
         ("missing files", f"{' '.join(missing) or 'none'}", not missing),
         ("history", f"{shown(state.path)}", writable),
@@ -429,12 +445,10 @@ def doctor(args: Any, state: State) -> int:
 
 def grade(args: Any, state: State) -> int:
     """One line for each folder, or all verdicts as JSON."""
-    report, bad = {}, 0
+    report, bad, judge = {}, 0, warm(None)
     for place in args.folders:
-        student = State(place)
-        judge = warm(student)
         verdicts = {
-            t.id: judge.forked(t, student.file(t), skip=() if args.full else ("T6",))
+            t.id: judge.forked(t, place / t.path, skip=() if args.full else ("T6",))
             for t in tasks().values()
         }
         report[str(place)] = {i: as_json(v) for i, v in verdicts.items()}

@@ -1,5 +1,6 @@
 """Answers that are not code: a prediction made before the result is seen, and runs of one's own."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from exercises import judge, screen
 from exercises.course import HERE, ROOT, Task, UserError
 from exercises.screen import CALL, say
 from exercises.state import State
+
+RUNS = re.compile(r'^runs = \[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\]', re.M)
 
 
 def predict(task: Task, state: State, judged: Callable) -> int:
@@ -19,10 +22,12 @@ def predict(task: Task, state: State, judged: Callable) -> int:
     if text is None or text == task.blank:
         say(f"{task.label} is not written yet: {screen_path(state, task)}")
         return 1
-    record.setdefault("prediction", text)
     v, attempt = judged(state, task)
-    state.save()
     say(screen.verdict(task, v, attempt, record["hints"]))
+    if v.lines:  # no answer at all, such as a file that is no TOML
+        return 1
+    record.setdefault("prediction", text)
+    state.save()
     say(f"\nWhat was measured:\n\n{reveal()}")
     if record["prediction"] != text:
         say("\nThis is not your first prediction: what you know now was shown after that one.")
@@ -32,13 +37,14 @@ def predict(task: Task, state: State, judged: Callable) -> int:
 def submit(task: Task, runs: list[Path], state: State, judged: Callable) -> int:
     """Write the folders of these runs into the claim, and check it."""
     text = state.text(task) or task.blank
-    if not re.search(r"^runs = \[[^\]]*\]", text, re.M):
+    if not RUNS.search(text):
         raise UserError(f"{task.label} takes no runs: {CALL} check {task.id}")
     for run in runs:
         if not (run / "progress.csv").exists():
             raise UserError(f"{run} is no folder of a run: it has no progress.csv")
-    names = "".join(f'    "{place(run)}",\n' for run in runs)
-    text = re.sub(r"^runs = \[[^\]]*\]", lambda m: f"runs = [\n{names}]", text, count=1, flags=re.M)
+    names = "".join(f"    {json.dumps(place(run), ensure_ascii=False)},\n" for run in runs)
+    text = RUNS.sub(lambda m: f"runs = [\n{names}]", text, count=1)
+    state.file(task).parent.mkdir(parents=True, exist_ok=True)
     state.file(task).write_text(text, encoding="utf-8")
     v, attempt = judged(state, task)
     state.save()

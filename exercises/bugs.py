@@ -6,6 +6,8 @@ algorithm as it is (`measure`); how bad it is follows from that: its level.
 
 import csv
 import difflib
+import io
+import itertools
 import random
 import sys
 import time
@@ -134,6 +136,13 @@ def changes(old: str, new: str) -> Iterator[tuple[int, str]]:
             yield from ((j + 1, b[j] if j < len(b) else "") for j in range(j1, max(j2, j1 + 1)))
 
 
+def changed_lines(old: str, new: str) -> int:
+    """How many lines were changed: in each place, those that came or went, whichever are more."""
+    a, b = ([r for r in t.splitlines() if not is_answer(r)] for t in (old, new))
+    codes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in codes if tag != "equal")
+
+
 # ---- what an algorithm does
 
 
@@ -179,7 +188,7 @@ def compared(text: str, algo: str, path: str = "<fixed>") -> list[str]:
 
     right = fingerprint(load(source(algo), algo), algo)
     for (name, got), (_, want) in zip(
-        fingerprint(load(text, algo, path), algo), right, strict=True
+        fingerprint(load(text, algo, path), algo), right, strict=False
     ):
         tol = 1e-4
         if isinstance(want, float):
@@ -207,12 +216,16 @@ def hunted(id_: str) -> tuple[Any, ...]:
 
     @lab.check("T7", "the line: LINE")
     def where(m: Any) -> Iterator[Any]:
+        if not m.LINE:
+            raise lab.Wrong("LINE is still 0: write the number of the line in the file as it was")
         if not near(m.LINE, lines):
             raise lab.Wrong(f"line {m.LINE} of the file as it was given does what it should")
         yield lab.Record("LINE", True)
 
     @lab.check("T7", "the mechanism: MECHANISM")
     def mechanism(m: Any) -> Iterator[Any]:
+        if not m.MECHANISM:
+            raise lab.Wrong("the line is right; MECHANISM is still empty")
         if m.MECHANISM not in MECHANISMS:
             raise lab.Wrong(f"MECHANISM is one of {', '.join(MECHANISMS)}")
         if m.MECHANISM not in bug.mechanism:
@@ -221,11 +234,11 @@ def hunted(id_: str) -> tuple[Any, ...]:
 
     @lab.check("T7", f"a fix of at most {CHANGED} lines")
     def small(m: Any) -> Iterator[Any]:
-        touched = {n for n, row in changes(task.blank, m.__text__) if not is_answer(row)}
+        touched = changed_lines(task.blank, m.__text__)
         if not touched:
             raise lab.Wrong("the file is not mended: only the answer was written")
-        if len(touched) > CHANGED:
-            raise lab.Wrong(f"{len(touched)} lines were changed: the bug is smaller than that")
+        if touched > CHANGED:
+            raise lab.Wrong(f"{touched} lines were changed: the bug is smaller than that")
         yield lab.Record("fix", True)
 
     @lab.check("T3", "two short trainings log and learn what the course's do")
@@ -256,8 +269,8 @@ def new(args: Any, state: State) -> int:
     left = [b for b in left if args.level in (None, b.level)]
     if not left:
         raise UserError("there is no such bug that you have not had: leave --algo or --level out")
-    bug = random.Random(args.seed).choice(left)
-    name = str(len(known) + 1)
+    bug = drawn(args, left)
+    name = next(n for n in map(str, itertools.count(1)) if not (state.home / "bugs" / n).exists())
     folder = state.home / "bugs" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{bug.algo}.py").write_text(bug.planted, encoding="utf-8")
@@ -279,6 +292,14 @@ def new(args: Any, state: State) -> int:
     return 0
 
 
+def drawn(args: Any, left: list[Bug]) -> Bug:
+    """One of those that are left; with a seed, the first of them in an order that all share."""
+    order = [b for b in bugs().values() if args.algo in (None, b.algo)]
+    order = [b for b in order if args.level in (None, b.level)]
+    random.Random(args.seed).shuffle(order)
+    return next(b for b in order if b in left)
+
+
 def hunts(args: Any, state: State) -> int:
     """What was hunted, and how many are left."""
     had = state.data.get("bugs", {})
@@ -294,19 +315,19 @@ def check(args: Any, state: State) -> int:
     """Line, mechanism, and a small fix after which the file does what the algorithm does."""
     name, hunt, bug = find(args.name, state)
     folder = state.home / "bugs" / name
-    text = (folder / f"{bug.algo}.py").read_text(encoding="utf-8")
     try:
-        answer = tomllib.loads((folder / "answer.toml").read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as e:
-        raise UserError(f"{place(folder)}/answer.toml is not TOML: {e}") from None
+        text = (folder / f"{bug.algo}.py").read_text(encoding="utf-8-sig")
+        answer = tomllib.loads((folder / "answer.toml").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as e:
+        raise UserError(f"{place(folder)} cannot be read: {e}") from None
     line, mechanism = answer.get("line"), answer.get("mechanism")
     if mechanism not in ("", *MECHANISMS):
         raise UserError(f"mechanism is one of {', '.join(MECHANISMS)}, not {mechanism!r}")
-    touched = [n for n, _ in changes(bug.planted, text)]
+    touched = changed_lines(bug.planted, text)
     marks = [
         ("line", near(line, [*bug.lines]), f"{line}" if line else "not given yet"),
         ("mechanism", mechanism in bug.mechanism, mechanism or "not given yet"),
-        ("small", 0 < len(touched) <= CHANGED, f"{len(touched)} lines changed, {CHANGED} at most"),
+        ("small", 0 < touched <= CHANGED, f"{touched} lines changed, {CHANGED} at most"),
     ]
     wrong = differing(text, bug, folder)
     marks.append(("mended", not wrong, wrong[0] if wrong else "trains as the course's does"))
@@ -331,13 +352,13 @@ def differing(text: str, bug: Bug, folder: Path) -> list[str]:
     def work() -> dict[str, Any]:
         path = str(folder / f"{bug.algo}.py")
         try:
-            with judge.limit(120):
+            with judge.quiet(io.StringIO()), judge.limit(60):
                 return {"lines": compared(text, bug.algo, path)}
-        except (Exception, SystemExit, judge.TooLong) as e:
-            number = judge.line_in(e, path)
-            return {"lines": [f"{type(e).__name__}: {e}", f"{path}:{number}"]}
+        except BaseException as e:
+            number = getattr(e, "lineno", None) or judge.line_in(e, path)
+            return {"lines": [judge.told(e), *[f"{path}:{number}"] * bool(number)]}
 
-    data = judge.in_child(work, 1200)
+    data = judge.in_child(work, 120)
     return data["lines"] if isinstance(data, dict) else [data]
 
 
@@ -357,6 +378,8 @@ def reveal(args: Any, state: State) -> int:
 
 def train(args: Any, state: State) -> int:
     """Train with the learner's file in the place of the algorithm."""
+    if "--cpu" in args.flags:
+        raise UserError("--cpu starts processes that have the course's file: leave it out")
     name, _, bug = find(args.name, state)
     path = state.home / "bugs" / name / f"{bug.algo}.py"
     from rlcourse import run
@@ -365,14 +388,11 @@ def train(args: Any, state: State) -> int:
         path.read_text(encoding="utf-8"), bug.algo, str(path)
     )
     env, settings = TRAINED[bug.algo]
-    flags = [
-        x
-        for k, v in settings.items()
-        for x in (f"--{k}", ",".join(map(str, v)) if isinstance(v, tuple) else str(v))
-    ]
-    return run.main(
-        [bug.algo, "--env", env, *flags, "--exp-name", f"bug_{name}", "--overwrite", *args.flags]
-    )
+    flags = [] if args.seed is None else ["--seed", str(args.seed)]
+    for k, v in settings.items():
+        flags += [f"--{k}", ",".join(map(str, v)) if isinstance(v, tuple) else str(v)]
+    folder = ["--exp-name", f"bug_{name}", "--overwrite"]
+    return run.main([bug.algo, "--env", env, *flags, *folder, *args.flags])
 
 
 def find(name: str | None, state: State) -> tuple[str, dict[str, Any], Bug]:
@@ -429,7 +449,8 @@ def log(bug: Bug) -> str:
 
 
 def screen_number(text: str) -> str:
-    return f"{float(text):.4g}" if text else "-"
+    value = float(text or "nan")
+    return "-" if value != value else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def plot(bug: Bug, path: Path) -> None:

@@ -1,11 +1,8 @@
 """What blanks may import: a network to start from, and the functions of exercises done before."""
 
 from types import SimpleNamespace
-from typing import Any
 
 from torch import nn
-
-using: list[Any] = []  # who says whether a learner's own version can be used; see judge
 
 
 def mlp(sizes: list[int], activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:

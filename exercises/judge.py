@@ -4,14 +4,17 @@ The learner's code runs in a forked child with limits of time, its output caught
 by its own lines only. An answer that equals a known mutant in every quantity is named as that one.
 """
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import io
+import itertools
 import json
 import linecache
 import os
 import random
+import resource
 import select
 import signal
 import sys
@@ -33,6 +36,7 @@ from exercises.course import Result, Task, Variant, Verdict
 from exercises.lab import EXACT, SECONDS, Check, Record, Wrong
 
 LEARNER, REFERENCE = "exercise", "reference"  # names of the two modules
+ENDLESS = 97  # exit code of a child that could not be stopped otherwise
 PRINTED = 20  # lines of a learner's output that are shown
 
 
@@ -136,11 +140,12 @@ def run(check: Check, code: Any, seed: int = 0, /, **more: Any) -> Trace:
     for draw in (torch.manual_seed, np.random.seed, random.seed):
         draw(1000 * seed + sum(check.name.encode()))
     torch.set_default_dtype(torch.float64 if check.tier in ("T1", "T2", "T4") else torch.float32)
+    torch.set_grad_enabled(True)  # whatever was left behind
     trace = Trace([])
     try:
         for record in check.steps(code, **more):
             trace.records.append(record)
-    except (Exception, SystemExit, TooLong) as e:
+    except BaseException as e:
         trace.error = e
     finally:
         torch.set_default_dtype(torch.float32)
@@ -158,7 +163,11 @@ def quiet(out: io.TextIOBase) -> Iterator[None]:
 def limit(seconds: float) -> Iterator[None]:
     """TooLong after so much CPU time, or ten times as much on the clock; in the main thread."""
 
+    ticks = itertools.count()
+
     def over(*_: Any) -> None:
+        if next(ticks) > 3:  # whoever catches everything, again and again
+            os._exit(ENDLESS)
         raise TooLong
 
     timers = ((signal.ITIMER_PROF, signal.SIGPROF, 1), (signal.ITIMER_REAL, signal.SIGALRM, 10))
@@ -199,7 +208,7 @@ def before(agreed: list[str]) -> list[str]:
     """What was equal, as a line: all of it if it is short, else the last."""
     labels = list(dict.fromkeys(agreed))
     if len(labels) > 4:
-        return [f"equal so far: {len(labels)} quantities, up to {', '.join(labels[-2:])}"]
+        return [f"equal so far: {len(labels)} quantities, the last of them {labels[-1]}"]
     return [f"equal so far: {', '.join(labels)}"] if labels else []
 
 
@@ -226,6 +235,9 @@ def judge(
         verdict.status, verdict.lines = "blank", [f"{task.id} is not written yet"]
         verdict.where = learner.place(number)
         return verdict
+    for check in checks(task):  # before anything of the learner's can have an influence on it
+        if check.tier in EXACT and check.tier not in skip:
+            expected(task, check, seed, None)
     try:
         with quiet(out), limit(SECONDS["T1"] + 2):
             code = load(text, path, LEARNER)
@@ -247,8 +259,10 @@ def judge(
                 learner.explain(trace.error, verdict, check)
                 result.lines, verdict.lines = verdict.lines, []
             if verdict.status == "fail":
-                name_mutant(task, check, trace, code, seed, verdict)
-                verdict.where = verdict.where or learner.line_of(verdict.mutant)
+                m = diagnose(task, check, trace, code, seed)
+                if m:
+                    verdict.mutant, verdict.says = m.name, m.says
+                verdict.where = verdict.where or learner.line_of(m)
             break
     verdict.printed = out.shown()
     return verdict
@@ -272,25 +286,84 @@ def attempt(task: Task, check: Check, code: Any, seed: int) -> tuple[Trace, list
     return trace, []
 
 
-def name_mutant(task: Task, check: Check, trace: Trace, code: Any, seed: int, v: Verdict) -> None:
-    """If all that the answer gives is what a known mutant gives, say which."""
-    if check.tier not in EXACT:
-        return
-    mine = {check: trace}
-    rest = [c for c in checks(task) if c.tier in EXACT and c is not check]
+def diagnose(task: Task, check: Check, trace: Trace, code: Any, seed: int) -> Variant | None:
+    """The mutant that a learner's answer is, after this check was failed with this trace."""
+    known = {check: trace}
+
+    def of(c: Check) -> Trace:
+        if c not in known:
+            with limit(SECONDS[c.tier]):
+                known[c] = run(c, code, seed)
+        return known[c]
+
     with quiet(io.StringIO()):
-        for m in task.mutants:
-            if not same(trace, of_mutant(task, m, check, seed)):
-                continue
-            for c in rest:
-                if c not in mine:
-                    with limit(SECONDS[c.tier]):
-                        mine[c] = run(c, code, seed)
-                if not same(mine[c], of_mutant(task, m, c, seed)):
-                    break
-            else:
-                v.mutant, v.says = m.name, m.says
-                return
+        return name_mutant(task, check, of, seed)
+
+
+def name_mutant(
+    task: Task, check: Check, of: Callable[[Check], Trace], seed: int
+) -> Variant | None:
+    """The mutant whose every quantity an answer has, of which `of` gives the traces.
+
+    Compared are the checks that use what the mutant changes, so that a mistake is named while
+    other functions are not written yet, or wrong too.
+    """
+    if check.tier not in EXACT:
+        return None
+    rest = [c for c in checks(task) if c.tier in EXACT and not c.free and c is not check]
+    for m in task.mutants:
+        asked = [check, *(c for c in rest if changed(task, m) & used(task, c))]
+        if all(alike(of(c), of_mutant(task, m, c, seed)) for c in asked):
+            return m
+    return None
+
+
+def alike(mine: Trace, mutants: Trace) -> bool:
+    return isinstance(mine.error, NotImplementedError) or same(mine, mutants)
+
+
+@cache
+def changed(task: Task, variant: Variant) -> frozenset[str]:
+    """The functions and classes in which a variant differs from the solution."""
+    if task.ending == ".toml":
+        return frozenset({""})
+    texts = (task.solution, task.variant(variant))
+    one, two = ({ast.dump(n): n for n in ast.parse(t).body} for t in texts)
+    return frozenset(getattr(n, "name", "") for k, n in two.items() if k not in one)
+
+
+@cache
+def used(task: Task, check: Check) -> frozenset[str]:
+    """The functions and classes that a check asks for, and those that these use in turn."""
+    found: set[str] = {""}
+
+    class Asked:
+        def __getattr__(self, name: str) -> Any:
+            found.add(name)
+            return getattr(reference(task), name)
+
+    run(check, Asked())
+    own, todo = vars(reference(task)), [*found]
+    while todo:
+        for name in _names(own.get(todo.pop())) & own.keys() - found:
+            found.add(name)
+            todo.append(name)
+    return frozenset(found)
+
+
+def _names(value: Any) -> set[str]:
+    """The global names in the code of a function, or of the methods of a class."""
+    if isinstance(value, type):
+        return set().union(*map(_names, vars(value).values())) | {
+            b.__name__ for b in value.__bases__
+        }
+    code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+    names, todo = set(), [code] if code else []
+    while todo:
+        part = todo.pop()
+        names |= set(part.co_names)
+        todo += [c for c in part.co_consts if hasattr(c, "co_names")]
+    return names
 
 
 @cache
@@ -300,31 +373,40 @@ def of_mutant(task: Task, variant: Variant, check: Check, seed: int) -> Trace:
         return run(check, mutant(task, variant), seed)
 
 
-def traced(task: Task, path: Path) -> list[str]:
+def traced(task: Task, path: Path) -> tuple[list[str], bool]:
     """Quantity by quantity, the learner's and the reference's, up to the first difference."""
 
-    def work() -> dict[str, list[str]]:
+    def work() -> dict[str, Any]:
         lines: list[str] = []
-        code = load(path.read_text(encoding="utf-8"), str(path), LEARNER)
+        learner = Learner(task, path.read_text(encoding="utf-8-sig"), str(path))
         exact = [c for c in checks(task) if c.tier in EXACT]
+        exact = [c for c in exact if not (task.bug and c.tier == "T7")]  # answers are no trace
+        want = {c: expected(task, c, 0, None) for c in exact}
+        try:
+            with quiet(io.StringIO()), limit(SECONDS["T1"] + 2):
+                code = load(learner.text, learner.path, LEARNER)
+        except BaseException as e:
+            return {"lines": learner.words(e), "equal": False}
         for c in exact:
             with quiet(io.StringIO()), limit(SECONDS[c.tier]):
-                got, want = run(c, code), expected(task, c, 0, None)
+                got = run(c, code)
+            pairs = list(zip(got.records, want[c].records, strict=False))
+            wrong = [lab.differs(*pair) for pair in pairs]
+            if not got.error and not any(wrong):
+                lines += [f"{c.tier} {c.name}: all {len(pairs)} equal"]
+                continue
             lines += [f"{c.tier} {c.name}"]
-            for mine, other in zip(got.records, want.records, strict=False):
-                found = lab.differs(mine, other)
-                lines += [
-                    f"    {mine.label:<56} {'differs   <- first difference' if found else 'equal'}"
-                ]
+            for (record, _), found in zip(pairs, wrong, strict=True):
+                mark = "differs   <- first difference" if found else "equal"
+                lines += [f"    {record.label:<56} {mark}"]
                 if found:
-                    return {"lines": lines + [f"        {x}" for x in found]}
-            if got.error:
-                text = f"{type(got.error).__name__}: {got.error}"
-                return {"lines": [*lines, f"    {text}   <- your code ends here"]}
-        return {"lines": lines}
+                    return {"lines": lines + [f"        {x}" for x in found], "equal": False}
+            lines += [f"    {x}" for x in learner.words(got.error, c)]
+            return {"lines": [*lines, "    your code ends here"], "equal": False}
+        return {"lines": lines, "equal": True}
 
-    data = in_child(work, 600)
-    return data["lines"] if isinstance(data, dict) else [data]
+    data = in_child(work, budget(task))
+    return ([data], False) if isinstance(data, str) else (data["lines"], data["equal"])
 
 
 # ---- words for errors
@@ -335,7 +417,7 @@ class Learner:
 
     def __init__(self, task: Task, text: str, path: str):
         self.task, self.text, self.path = task, text, path
-        self.rows = text.splitlines()
+        self.rows = text.split("\n")
 
     def place(self, number: int) -> str:
         row = self.rows[number - 1].strip() if 0 < number <= len(self.rows) else ""
@@ -362,11 +444,16 @@ class Learner:
             v.lines = [str(e)]
         elif isinstance(e, TooLong):
             budget = SECONDS[check.tier] if check else SECONDS["T1"]
-            v.lines = [f"stopped after {budget} s of computing: does a loop never end?"]
+            v.lines = [
+                f"stopped after {budget} s of computing or {10 * budget} s of waiting: "
+                f"does a loop never end?"
+            ]
         elif isinstance(e, ModuleNotFoundError | ImportError):
             v.lines = [f"{e}: an exercise needs torch, numpy, gymnasium and exercises.given only"]
         elif isinstance(e, AttributeError) and getattr(e.obj, "__name__", "") == LEARNER:
             v.lines = [f"{e.name} is not defined in {self.path}: was it renamed or deleted?"]
+        elif isinstance(e, AttributeError) and e.name == "__name__":
+            v.lines = ["what is called must be a function: a def with the name that was given"]
         elif isinstance(e, SystemExit):
             v.lines = ["the code ended the program (sys.exit): leave that out"]
         elif isinstance(e, EOFError):
@@ -375,20 +462,35 @@ class Learner:
             v.lines = ["your code calls itself without end (RecursionError)"]
         elif number is None:
             v.lines = [f"what came back cannot be used: {type(e).__name__}: {e}"]
+        elif "leaf Variable that requires grad" in str(e):
+            v.lines = ["your code changes an argument in place: work on a new tensor"]
         else:
-            v.lines = [f"your code raised {type(e).__name__}: {e}"]
+            v.lines = [" ".join(told(e).split())]
+            v.lines += [f"called as {c}" for c in getattr(e, "called", [])]
         v.where = self.place(number) if number else ""
 
-    def line_of(self, name: str) -> str:
+    def words(self, e: BaseException, check: Check | None = None) -> list[str]:
+        """An exception in words, and where it was."""
+        v = Verdict(self.task.id, "fail")
+        self.explain(e, v, check)
+        return [*v.lines, *[v.where] * bool(v.where)]
+
+    def line_of(self, known: Variant | None) -> str:
         """Where a mutant's own text stands in what the learner wrote, if it does."""
-        known = next((m for m in self.task.mutants if m.name == name), None)
-        if known and isinstance(known.with_, str) and known.with_.strip():
-            wanted = "".join(known.with_.strip().splitlines()[-1].split())
-            given = set(self.task.blank.splitlines())
-            for number, row in enumerate(self.rows, 1):
-                if row not in given and wanted in "".join(row.split()):
-                    return self.place(number)
+        if known is None or known.file:
+            return ""
+        right = {bare(row) for row in self.task.solution.splitlines()}
+        wrong = [bare(row) for row in self.task.variant(known).splitlines()]
+        wrong = [row for row in wrong if row and row not in right]
+        for number, row in enumerate(self.rows, 1):
+            if bare(row) in wrong:
+                return self.place(number)
         return ""
+
+
+def bare(row: str) -> str:
+    """A line without its blanks and its comment."""
+    return "".join(row.split("#")[0].split())
 
 
 def line_in(e: BaseException, path: str) -> int | None:
@@ -421,8 +523,8 @@ class Printed(io.TextIOBase):
 def forked(task: Task, path: Path, **how: Any) -> Verdict:
     """The verdict on a file, judged in a forked child: nothing that it does harms the runner."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
         lines = [
             f"{path} is not there",
             f"python -m exercises reset {task.id} puts the blank there",
@@ -430,52 +532,79 @@ def forked(task: Task, path: Path, **how: Any) -> Verdict:
         return Verdict(task.id, "broken", lines=lines)
     except UnicodeDecodeError as e:
         return Verdict(task.id, "fail", lines=[f"{path} is not UTF-8 text (byte {e.start})"])
-    wall = 60 + 10 * sum(SECONDS[c.tier] * c.seeds for c in checks(task))
-    data = in_child(lambda: asdict(judge(task, text, str(path), **how)), wall)
+    data = in_child(lambda: asdict(judge(task, text, str(path), **how)), budget(task, **how))
     if isinstance(data, str):
         return Verdict(task.id, "fail", lines=[data])
     return Verdict(**{**data, "checks": [Result(**r) for r in data["checks"]]})
 
 
-def in_child(work: Callable[[], dict], wall: float) -> Any:
-    """What `work` returns, computed in a forked child; a text that says why there is nothing."""
+def budget(task: Task, seed: int = 0, skip: tuple[str, ...] = ("T6",)) -> int:
+    """Seconds of CPU for all checks of an exercise that are run, twice for naming a mutant."""
+    return 20 + 2 * sum(SECONDS[c.tier] * c.seeds for c in checks(task) if c.tier not in skip)
+
+
+def in_child(work: Callable[[], dict], seconds: int) -> Any:
+    """What `work` returns, computed in a forked child; a text that says why there is nothing.
+
+    The child has a session and limits of its own, and what it writes to the terminal goes nowhere.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     receive, send = os.pipe()
     pid = os.fork()
     if not pid:
-        code = 1
+        own, code = os.getpid(), 1
         try:
-            os.close(receive)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.setsid()
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(nowhere, fd)
             sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
             torch.set_num_threads(1)
             data = json.dumps(work()).encode()
-            with os.fdopen(send, "wb") as pipe:
-                pipe.write(data)
-            code = 0
-        except BaseException:
-            traceback.print_exc()
+            if os.getpid() == own:  # not a process that the learner's code has forked
+                with os.fdopen(send, "wb") as pipe:
+                    pipe.write(data)
+                code = 0
+        except BaseException as e:
+            with contextlib.suppress(BaseException):
+                os.write(send, json.dumps({"raised": told(e)}).encode())
         finally:
             os._exit(code)
     os.close(send)
-    data, end = b"", time.monotonic() + wall
+    data, end = b"", time.monotonic() + 10 * seconds
     try:
-        while select.select([receive], [], [], max(0, end - time.monotonic()))[0]:
-            part = os.read(receive, 1 << 16)
-            if not part:
-                break
-            data += part
-        else:
-            os.kill(pid, signal.SIGKILL)
-            return f"stopped after {wall:.0f} s: does a loop never end?"
-    except BaseException:  # such as Ctrl-C: the child must not stay
-        os.kill(pid, signal.SIGKILL)
-        raise
-    finally:
+        while time.monotonic() < end:
+            if select.select([receive], [], [], 0.05)[0]:
+                part = os.read(receive, 1 << 16)
+                data += part
+                if not part:
+                    break
+            elif os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break  # a process that it has left behind may hold the pipe
+    finally:  # also after Ctrl-C: nothing of it stays
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
         os.close(receive)
         _, status = os.waitpid(pid, 0)
-    if not data:
-        code = os.waitstatus_to_exitcode(status)
-        return f"the code ended the process (status {code}): leave that out"
-    return json.loads(data)
+    return outcome(data, os.waitstatus_to_exitcode(status))
+
+
+def outcome(data: bytes, code: int) -> Any:
+    """What came through the pipe, or what the end of a child means."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(data)
+        return found["raised"] if "raised" in found else found
+    if code in (ENDLESS, -signal.SIGXCPU, -signal.SIGKILL):
+        return "stopped: it did not end in time, or took all memory: does a loop never end?"
+    if code < 0:
+        return f"the process died of {signal.Signals(-code).name}"
+    return f"the code ended the process (status {code}): leave that out"
+
+
+def told(e: BaseException) -> str:
+    try:
+        return f"your code raised {type(e).__name__}: {e}"
+    except Exception:
+        return f"your code raised {type(e).__name__}"

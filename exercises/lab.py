@@ -63,6 +63,7 @@ class Check:
     steps: Callable[[Any], Iterator[Record]]
     seeds: int = 1  # a trained one: so many runs
     needed: int = 1  # of which so many must succeed
+    free: bool = False  # it depends on what a learner draws freely: no help in naming mutants
 
 
 def check(tier: str, name: str, **more: Any) -> Callable:
@@ -118,7 +119,11 @@ def call(
     context = _shown(fn.__name__, given)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        out = fn(**given) if kwargs or not args else fn(*given.values())
+        try:
+            out = fn(**given) if kwargs or not args else fn(*given.values())
+        except Exception as e:
+            e.called = context  # for who tells the learner
+            raise
 
     names, changed = names or (fn.__name__,), []
     for name, value in leaves.items():
@@ -186,12 +191,11 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _shown(fn: str, given: dict[str, Any]) -> list[str]:
-    """How it was called, if that is short enough to be read."""
+    """How it was called: with its numbers if that is short enough to be read, else with shapes."""
     tensors = [v for name, value in given.items() for _, v in _leaves(name, value)]
-    if sum(v.numel() for v in tensors) > SMALL or any(
-        isinstance(v, nn.Module) for v in given.values()
-    ):
-        return []
+    modules = any(isinstance(v, nn.Module) for v in given.values())
+    if modules or sum(v.numel() for v in tensors) > SMALL:
+        return [f"{fn}({', '.join(f'{k} {outline(v)}' for k, v in given.items())})"]
     return [f"{fn}({', '.join(f'{k}={brief(v)}' for k, v in given.items())})"]
 
 
@@ -359,6 +363,19 @@ def brief(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."
+
+
+def outline(value: Any) -> str:
+    """What an argument is, in few words: a shape, the shapes of a batch, or the value."""
+    if isinstance(value, Tensor):
+        return shape(value)
+    if isinstance(value, nn.Module):
+        return "net"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return (
+            f"[{', '.join(f'{k} {outline(v)}' for k, v in zip(value._fields, value, strict=True))}]"
+        )
+    return f"= {brief(value)}"
 
 
 def _numbers(value: Any) -> str:

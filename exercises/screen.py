@@ -33,9 +33,18 @@ def say(text: str = "") -> None:
 
 
 def fold(text: str, indent: str) -> str:
-    """Running text within the width; lines that are one by themselves stay so."""
+    """Running text within the width, paragraph by paragraph."""
+    return f"\n{indent}\n".join(_paragraph(p, indent) for p in text.strip().split("\n\n"))
+
+
+def _paragraph(text: str, indent: str) -> str:
     rows = textwrap.wrap(" ".join(text.split()), WIDTH - len(indent), break_long_words=False)
     return "\n".join(indent + row for row in rows)
+
+
+def wrap(line: str, indent: str) -> str:
+    """A line as it is, its columns too, if it fits."""
+    return indent + line if len(indent + line) <= WIDTH else fold(line, indent)
 
 
 def head(task: Task, attempt: int = 0) -> str:
@@ -47,13 +56,13 @@ def head(task: Task, attempt: int = 0) -> str:
 def verdict(task: Task, v: Verdict, attempt: int, hints: int, trace: bool = False) -> str:
     """The whole screen of a check."""
     lines = [head(task, attempt if v.status != "blank" else 0), ""]
-    if v.status == "blank":
+    if v.status == "blank" and not any(c.status == "ok" for c in v.checks):
         lines = [f"{colour(task.label, 'bold')}  ·  {not_written(v)}", f"  {v.where}"]
         lines += [
             "",
             f"Next: read {task.page} ({task.equation}), then write it: about {task.minutes} min.",
         ]
-        lines += [f"      {CALL} hint {task.id}     (hint 1 of 4)"]
+        lines += [f"      {CALL} hint {task.id}     (hint {min(hints, 3) + 1} of 4)"]
         return "\n".join(lines)
     if v.lines:
         lines += [
@@ -65,7 +74,7 @@ def verdict(task: Task, v: Verdict, attempt: int, hints: int, trace: bool = Fals
         if c.status != "not run":
             status = colour(c.status.ljust(4), c.status)
             lines += [f"  {status}  {c.tier}  {c.name:<62} {c.seconds:5.2f} s"]
-            lines += [f"          {line}" for line in c.lines]
+            lines += [wrap(line, "          ") for line in c.lines]
     if v.says:
         lines += [fold(v.says, "        ")]
     if v.where and v.status == "fail":
@@ -86,7 +95,8 @@ def line(task: Task, v: Verdict) -> str:
     first = next((x for c in v.checks if c.status == "FAIL" for x in c.lines), "")
     told = " ".join((v.says or first or " ".join(v.lines)).split())
     word = {"pass": colour("pass ", "ok"), "fail": colour("FAIL ", "FAIL")}.get(v.status, v.status)
-    return f"{task.label:<24} {word:<5}  {told if v.status == 'fail' else ''}"[:WIDTH].rstrip()
+    shown = told if v.status in ("fail", "broken") else ""
+    return f"{task.label:<24} {word:<5}  {shown}"[:WIDTH].rstrip()
 
 
 def difference(task: Task, mine: str, other: str, done: bool) -> str:
@@ -95,7 +105,7 @@ def difference(task: Task, mine: str, other: str, done: bool) -> str:
         pair = other.splitlines(), mine.splitlines()
         rows = list(difflib.unified_diff(*pair, "the blank", "yours", lineterm=""))
         return "\n".join(rows) or "this is the blank"
-    ours, yours = parts(other), parts(mine)
+    ours, yours = parts(other, task.ending), parts(mine, task.ending)
     out = []
     for name in ours:
         pair = ours[name], yours.get(name, [])
@@ -106,9 +116,11 @@ def difference(task: Task, mine: str, other: str, done: bool) -> str:
     return "\n".join(out)
 
 
-def parts(text: str) -> dict[str, list[str]]:
+def parts(text: str, ending: str) -> dict[str, list[str]]:
     """The lines of each function and class of a file, or all of it if it is no Python."""
     rows = text.splitlines()
+    if ending == ".toml":
+        return {"the answer": rows}
     try:
         nodes = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
     except SyntaxError:
@@ -152,8 +164,9 @@ def _next(task: Task, v: Verdict, hints: int, left: list) -> list[str]:
     if v.status == "broken":
         return []
     if v.status == "fail":
-        rung = f"hint {hints + 1} of 4" if hints < 4 else "all four again: --all"
-        return [f"Next: {CALL} hint {task.id}     ({rung})"]
+        if hints == 4:
+            return [f"Next: {CALL} hint {task.id} --all     (all four again)"]
+        return [f"Next: {CALL} hint {task.id}     (hint {hints + 1} of 4)"]
     proven = ", ".join(dict.fromkeys(c.tier for c in v.checks if c.status == "ok"))
     lines = [colour(f"PASS  {task.label}", "ok") + f"   ({proven})"]
     if left:

@@ -5,6 +5,7 @@ each check is a fork of it. Keys work on a terminal; elsewhere plain lines come,
 """
 
 import contextlib
+import os
 import select
 import sys
 import termios
@@ -29,28 +30,36 @@ KEYS = (
 class Watch:
     def __init__(self, state: State, judge: Any, judged: Callable, full: bool):
         self.state, self.judge, self.judged, self.full = state, judge, judged, full
+        self.asked = ""  # the key before
         self.terminal = sys.stdin.isatty() and sys.stdout.isatty()
 
     def loop(self) -> int:
         with self.keys():
-            seen = None
+            seen = before = None
+            if self.state.text(self.state.current()) is None:
+                self.state.go_to(self.state.current())
             while True:
                 task = self.state.current()
-                if self.state.text(task) is None:
-                    self.state.go_to(task)
-                text = self.state.text(task)
-                if (task.id, digest(text)) != seen:
-                    seen = task.id, digest(text)
+                now = task.id, digest(self.state.text(task) or "")
+                if now != seen and now == before and self.state.text(task):  # saved, and whole
+                    seen = now
                     self.show(task, self.full)
-                key = self.pressed()
-                if key == "q":
-                    return 0
-                if key == "n":
-                    self.forward(task)
-                elif key in ("r", "f"):
-                    self.show(task, self.full or key == "f")
-                elif key:
-                    self.do(key, task.id)
+                before = now
+                for key in self.pressed():
+                    if key == "q":
+                        return 0
+                    self.key(key, task)
+
+    def key(self, key: str, task: Any) -> None:
+        asked, self.asked = self.asked, key
+        if key == "n":
+            self.forward(task)
+        elif key in ("r", "f"):
+            self.show(task, self.full or key == "f")
+        elif key == "x" and asked != "x":
+            say("x again puts the blank back; yours is kept in .rlcourse/backup")
+        else:
+            self.do(key, task.id)
 
     def show(self, task: Any, full: bool) -> None:
         if full and any(c.tier == "T6" for c in self.judge.checks(task)):
@@ -101,9 +110,14 @@ class Watch:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
     def pressed(self) -> str:
-        """A key, if one was pressed in the time between two looks."""
+        """The keys pressed in the time between two looks; q where the terminal is gone."""
         if not self.terminal:
             time.sleep(EVERY)
             return ""
         ready, _, _ = select.select([sys.stdin], [], [], EVERY)
-        return sys.stdin.read(1) if ready else ""
+        if not ready:
+            return ""
+        try:
+            return os.read(sys.stdin.fileno(), 32).decode(errors="replace") or "q"
+        except OSError:
+            return "q"

@@ -8,9 +8,11 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,6 +333,7 @@ def test_unknown_keys_of_the_history_are_kept(folder):
 def test_a_learners_own_version_is_used_where_it_passes_and_ours_elsewhere(folder, monkeypatch):
     from exercises.given import use
 
+    monkeypatch.setattr(judge, "own", lambda task: None)
     assert use("2.3").gae.__code__.co_filename == "<solution of 2.3>.py"
     write(folder, "2.3", find("2.3").solution + "\nMINE = True\n")
     run(folder, "check", "2.3")
@@ -356,7 +359,7 @@ def test_a_learners_function_takes_the_place_of_the_courses_and_trains(
 
 def test_watch_checks_at_once_and_again_when_the_file_is_saved(folder):
     command = [sys.executable, "-m", "exercises", "watch", "2.3", "--folder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, bufsize=1) as p:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as p:
         try:
             assert "not written yet" in until(p, "-----")
             write(folder, "2.3", find("2.3").solution)
@@ -365,12 +368,11 @@ def test_watch_checks_at_once_and_again_when_the_file_is_saved(folder):
             p.kill()
 
 
-def until(p, mark):
-    text = ""
-    for line in p.stdout:
-        text += line
-        if mark in line:
-            break
+def until(p, mark, seconds=60):
+    text, end = "", time.monotonic() + seconds
+    while mark not in text and time.monotonic() < end:
+        if select.select([p.stdout], [], [], 0.2)[0]:
+            text += os.read(p.stdout.fileno(), 1 << 14).decode()
     return text
 
 
@@ -509,3 +511,177 @@ def test_a_trained_check_needs_so_many_of_its_runs():
         m = SimpleNamespace(seeds=[], returns=returns)
         _, lines = judge.attempt(find("2.3"), trained, m, 0)
         assert m.seeds == list(range(ran)) and (not lines) == fine
+
+
+def test_a_mistake_is_named_while_another_function_is_not_written_yet_or_wrong(tmp_path):
+    task, path = find("1.4"), tmp_path / "x.py"
+    mutant = next(m for m in task.mutants if judge.changed(task, m) == {"squashed_logp"})
+    wrong = task.variant(mutant)
+    part = task.blank.split("def tanh_gaussian", 1)[1]
+    unwritten = wrong.split("def tanh_gaussian", 1)[0] + "def tanh_gaussian" + part
+    for text in (wrong, unwritten):
+        path.write_text(text, encoding="utf-8")
+        v = judge.forked(task, path)
+        assert v.mutant == mutant.name
+
+
+def test_an_exception_is_told_with_how_the_function_was_called(toy, tmp_path):
+    _, text = told(toy, "    y = x @ torch.ones(7)\n    return y, y\n", tmp_path)
+    assert (
+        "your code raised RuntimeError" in text
+        and "called as both(x=[[1], [2], [3]], w=[2])" in text
+    )
+    _, text = told(toy, "    x -= 1\n    return x, x\n", tmp_path)
+    assert "changes an argument in place" in text
+
+
+def test_an_own_folder_gets_its_own_solutions_and_is_named_in_the_next_command(folder, capsys):
+    before = sorted(course.HERE.glob("solutions/*"))
+    run(folder, "solution", "1.1", "--give-up")
+    assert (folder / "solutions" / "1_1_gaussian_logp.py").exists()
+    assert sorted(course.HERE.glob("solutions/*")) == before
+    run(folder, "start", "1.1")
+    assert f"--folder {folder}" in capsys.readouterr().out
+
+
+def test_a_hunt_does_not_name_the_function_with_the_bug(folder, capsys):
+    run(folder, "start", "9.3")
+    run(folder, "check", "9.3")
+    assert "loss_alpha" not in capsys.readouterr().out
+    run(folder, "trace", "9.3")
+    assert "<- first difference" in capsys.readouterr().out
+
+
+def test_a_hunt_is_drawn_by_algorithm_level_and_seed_and_its_file_trains(
+    folder, tmp_path, capsys, monkeypatch
+):
+    drawn = []
+    for _ in range(2):
+        shutil.rmtree(folder / ".rlcourse", ignore_errors=True)
+        assert run(folder, "bug", "new", "--algo", "ppo", "--level", "3", "--seed", "5") == 0
+        drawn.append((folder / ".rlcourse" / "bugs" / "1" / "ppo.py").read_text())
+    assert drawn[0] == drawn[1] != bugs.source("ppo")
+    assert "ppo on CartPole-v1, two seeds, level 3" in capsys.readouterr().out
+    path = folder / ".rlcourse" / "bugs" / "1" / "ppo.py"
+    path.write_text(path.read_text() + "\nprint('mine is used')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "rlcourse.algos.ppo", raising=False)
+    flags = ("--epochs", "1", "--horizon", "16", "--data-dir", "d")
+    assert run(folder, "bug", "train", "1", *flags) == 0
+    assert "mine is used" in capsys.readouterr().out
+    assert (tmp_path / "d" / "bug_1" / "bug_1_s0" / "model.pt").exists()
+
+
+def test_what_another_command_wrote_meanwhile_is_kept(folder):
+    task, one = find("2.3"), State(folder)
+    other = State(folder)
+    other.of(task)["hints"] = 2
+    other.go_to(find("2.1"))
+    other.save()
+    one.of(find("1.1"))["attempts"] = 5
+    one.save()
+    now = State(folder)
+    assert now.of(task)["hints"] == 2 and now.data["current"] == "2.1"
+    assert now.of(find("1.1"))["attempts"] == 5 == one.of(find("1.1"))["attempts"]
+
+
+def test_passing_becomes_passed_and_stale_ends_without_a_change_of_the_file(folder):
+    state, task = State(folder), find("2.3")
+    write(folder, "2.3", task.solution)
+    state.attempt(task, "pass", "T2", full=False)
+    assert state.status(task) == "passing"
+    state.attempt(task, "pass", "T2", full=True)
+    assert state.status(task) == "passed"
+    state.attempt(task, "pass", "T2", full=False)
+    assert state.status(task) == "passed"
+    state.of(task)["task"] = "another version of the exercise"
+    assert state.status(task) == "stale"
+    state.attempt(task, "pass", "T2", full=True)
+    assert state.status(task) == "passed" and state.of(task)["attempts"] == 1
+
+
+def test_the_next_exercise_is_the_current_one_if_it_alone_is_left(folder):
+    state, all_ = State(folder), list(tasks().values())
+    for t in all_[1:]:
+        write(folder, t.id, t.solution)
+        state.attempt(t, "pass", "T1", full=True)
+    assert state.following(all_[0]) is all_[0]
+    write(folder, all_[0].id, all_[0].solution)
+    state.attempt(all_[0], "pass", "T1", full=True)
+    assert state.following(all_[0]) is None
+
+
+@pytest.mark.parametrize("body, words", [
+    ("    import os, time\n    os.fork() or time.sleep(30)\n    return x, x\n", ["y"]),
+    ("    raise KeyboardInterrupt\n", ["KeyboardInterrupt"]),
+    ("    import faulthandler, os\n    faulthandler.disable()\n    os.kill(os.getpid(), 11)\n",
+     ["died of SIGSEGV"]),
+    ("    import os\n    os.write(1, b'leak')\n    os.system('echo leak')\n    return x\n", ["y"]),
+    ("    while 1:\n        try:\n            sum(range(10**7))\n        except:\n            0\n",
+     ["does a loop never end?"]),
+])  # fmt: skip
+def test_nothing_that_an_answer_does_reaches_the_runner(toy, body, words, tmp_path, capfd):
+    began = time.monotonic()
+    v, text = told(toy, body, tmp_path)
+    assert v.status == "fail" and all(w in text for w in words)
+    seen = capfd.readouterr()
+    assert "leak" not in seen.out and "Traceback" not in seen.err
+    assert time.monotonic() - began < 25
+
+
+def test_what_an_answer_leaves_behind_has_no_influence_on_the_reference(toy, tmp_path):
+    path = tmp_path / "toy.py"
+    body = RIGHT.replace("(x * w)", "(x * w).detach()") + "    return y, y**2\n"
+    path.write_text(f"import torch\ntorch.set_grad_enabled(False)\n{HEAD}{body}")
+    v = judge.forked(toy, path)
+    assert v.status == "fail" and "is zero everywhere" in "".join(v.checks[0].lines)
+
+
+def test_trace_of_a_file_that_cannot_be_loaded_is_told_in_words(folder, capfd):
+    write(folder, "2.3", "def gae(:\n")
+    assert run(folder, "trace", "2.3") == 1
+    seen = capfd.readouterr()
+    assert "SyntaxError" in seen.out and "2_3_gae.py:1" in seen.out and not seen.err
+
+
+def test_a_prediction_that_is_none_reveals_nothing(folder, capsys):
+    write(folder, "4.4", "this is no toml")
+    assert run(folder, "predict", "4.4") == 1
+    assert "What was measured" not in capsys.readouterr().out
+    assert "prediction" not in State(folder).of(find("4.4"))
+    write(folder, "4.4", find("4.4").solution)
+    assert run(folder, "predict", "4.4") == 0
+    assert "What was measured" in capsys.readouterr().out
+
+
+def test_submit_writes_the_folders_into_the_claim_whatever_they_are_called(
+    folder, tmp_path, capsys
+):
+    runs = [tmp_path / "run [1]", tmp_path / 'ru"n']
+    for r in runs:
+        r.mkdir()
+        (r / "progress.csv").write_text("Epoch\n1\n")
+    for _ in range(2):
+        assert run(folder, "submit", "8.2", *map(str, runs)) == 1
+        claim = tomllib.loads(State(folder).file(find("8.2")).read_text())
+        assert claim["runs"] == [str(r) for r in runs]
+
+
+def test_a_hunt_is_never_written_over_work_and_a_deleted_file_is_no_small_fix(folder, capsys):
+    assert run(folder, "bug", "new", "--algo", "ppo", "--seed", "5") == 0
+    mine = folder / ".rlcourse" / "bugs" / "1" / "ppo.py"
+    mine.write_text("mine")
+    (folder / ".rlcourse" / "state.json").unlink()
+    assert run(folder, "bug", "new", "--algo", "ppo", "--seed", "5") == 0
+    assert mine.read_text() == "mine"
+    (folder / ".rlcourse" / "bugs" / "2" / "ppo.py").write_text("")
+    capsys.readouterr()
+    assert run(folder, "bug", "check", "2") == 1
+    assert "FAIL  small" in capsys.readouterr().out
+
+
+def test_processes_that_would_not_have_the_learners_function_are_refused(folder, capsys):
+    write(folder, "2.3", find("2.3").solution)
+    run(folder, "check", "2.3")
+    assert run(folder, "train", "2.3", "--cpu", "2") == 2
+    assert "--cpu starts processes" in capsys.readouterr().err

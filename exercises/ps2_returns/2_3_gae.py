@@ -8,9 +8,9 @@ lengths between them, weighted by λ (Schulman et al. 2015, arXiv:1506.02438):
     A_t = δ_t + γ λ (1 − e_t) A_{t+1}
     R_t = A_t + V(s_t)
 
-d_t is 1 where s' is terminal: there is no value behind it. e_t is 1 where the episode is over for any
-reason, a time limit too: the next row of the rollout belongs to another episode. Behind the last step
-of the rollout, A is 0.
+d_t is 1 where s' is terminal: there is no value behind it. e_t is 1 where the episode is over for
+any reason, a time limit too: the next row of the rollout belongs to another episode. Behind the
+last step of the rollout, A is 0.
 """
 
 import torch

@@ -36,7 +36,7 @@ from exercises.given import mlp
 
 @dataclass(frozen=True)
 class Config:
-    steps: int = 6000  # of the environment
+    steps: int = 5000  # of the environment
     random_steps: int = 1000  # the first of them, with uniform actions and without learning
     gamma: float = 0.99  # γ of Eq. 1
     rho: float = 0.995  # ρ of Eq. 4

@@ -206,12 +206,12 @@ def around(scores, times=1.0):
     return [mean, mean - times * std, mean + times * std]
 
 
-def told(claim, want, mistakes):
+def told(claim, want, mistakes, name="mean"):
     """Wrong if a claimed mean and interval are not those wanted; says so if they are known ones."""
     if near(claim, want):
         return
     for what, numbers in mistakes.items():
         if near(claim, numbers):
             raise Wrong(what)
-    part = "the mean" if abs(claim[0] - want[0]) > slack(want) else "the interval"
+    part = name if abs(claim[0] - want[0]) > slack(want) else "interval"
     raise Wrong(f"{part} is not what these runs give, computed as the claim's text says")

@@ -103,6 +103,9 @@ def samples(m):
         act = m.Normal(mean.clone(), log_std.clone()).sample().detach()
         yield expect("shape of a sample", tuple(act.shape), (n, 2))
         z = (act - mean) / log_std.exp()
+        says = "each row has noise of its own, also where all rows have one log_std"
+        shared = bool((z.std(0) < 1e-9).any() and z.abs().max() > 1e-9)
+        yield expect("all rows have the same noise", shared, False, says=says)
         yield at_most("|mean| of (a − μ) / σ", z.mean(0).abs().max(), 0.06, "it should be 0")
         off = (z.std(0) - 1).abs().max()
         yield at_most("|std − 1| of (a − μ) / σ", off, 0.05, "its deviation should be 1")

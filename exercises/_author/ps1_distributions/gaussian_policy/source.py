@@ -44,7 +44,7 @@ class Normal(NamedTuple):
         return gaussian_logp(x, self.mean, self.log_std)
 
     def sample(self):
-        """An action for each row, (B, D); nothing is differentiated through it."""
+        """An action for each row, (B, D); it need not be differentiable."""
         # BEGIN SOLUTION
         noise = torch.randn_like(self.mean)
         return (self.mean + self.log_std.exp() * noise).detach()

@@ -4,6 +4,7 @@ import torch
 from exercises.lab import Record, check, expect
 from exercises.worlds import Script
 
+NAMES = ("obs", "act", "adv", "ret")
 GO, TERM, TRUNC = (False, False), (True, False), (False, True)
 
 
@@ -18,8 +19,9 @@ def epoch(buf, env, size):
     obs, _ = env.reset()
     for t in range(size):
         shown[:] = obs
-        obs, rew, term, trunc, _ = env.step(t % 3)
-        buf.store(shown, t % 3, rew, value(shown))
+        act = len(env.acts) % 3  # other actions in each epoch
+        obs, rew, term, trunc, _ = env.step(act)
+        buf.store(shown, act, rew, value(shown))
         if term or trunc or t == size - 1:
             buf.finish_path(0.0 if term else value(obs))
         if term or trunc:
@@ -90,8 +92,15 @@ def played(m):
 @check("T3", "three epochs with the same buffer")
 def epochs(m):
     env, buf = script((2, TERM), (3, TRUNC), (6, TERM)), m.Rollout(7, 2, 0.9, 0.8)
+    given, copies = [], []
     for i in range(3):
-        yield from records(epoch(buf, env, 7), f"epoch {i + 1} of 3, with the same buffer")
+        out = epoch(buf, env, 7)
+        given.append(out)
+        copies.append([x.detach().clone() if torch.is_tensor(x) else x for x in out])
+        yield from records(copies[i], f"epoch {i + 1} of 3, with the same buffer")
+    says = "get has to give tensors that the buffer does not write into again"
+    for name, now, then in zip(NAMES, given[0], copies[0], strict=True):
+        yield expect(f"after two more epochs, epoch 1's {name}", now, then, says=says)
 
 
 @check("T2", "adv has mean 0 and std 1; λ = 1 gives discounted sums, λ = 0 one-step targets")

@@ -48,16 +48,28 @@ class Planned(Categorical):
         return self.plan.expand(torch.Size(sample_shape) + self.plan.shape).clone()
 
 
+def told(env, horizon):
+    """The call and the script that was played, in a line."""
+    ends = {ON: "", TERMINAL: " terminal", LIMIT: " limit", BOTH: " terminal and limit"}
+    episodes = []
+    for steps in env.episodes:
+        rews = [f"{rew:g}{ends[(term, trunc)]}" for rew, term, trunc in steps]
+        episodes.append(f"[{', '.join(rews if len(rews) < 5 else [*rews[:3], '...', rews[-1]])}]")
+    return f"collect, horizon {horizon}; rewards and ends of the episodes {' '.join(episodes)}"
+
+
 def collected(m, env, horizon):
     agent = SimpleNamespace(pi=Planned, v=lambda obs: obs.sum(-1))
     out = m.collect(env, agent, m.Config(horizon=horizon))
     if not isinstance(out, m.Rollout):
         raise Wrong(f"collect has to return a Rollout, but returned a {type(out).__name__}")
+    context = [told(env, horizon)]
     played = torch.tensor([int(a) for a in env.acts[-horizon:]])
-    yield Record("actions that were played", played)
+    yield Record("actions that were played", played, context=context)
     for name, value in out._asdict().items():
-        yield Record(name, value)
-    yield Record("seeds given to env.reset", [s for s in env.seeds if s is not None])
+        yield Record(name, value, context=context)
+    seeds = [s for s in env.seeds if s is not None]
+    yield Record("seeds given to env.reset", seeds, context=context)
 
 
 @check("T3", "two steps, nothing ends")

@@ -25,17 +25,17 @@ def data(m, a, n):
 
 
 def updated(m, a, b, cfg, case="update"):
-    """One update, and all that its steps were made of."""
+    """One update, and how many steps it took, and all that these were made of."""
     kept = [x.clone() for x in b]
     a.opt.seen.clear()
     steps = m.update(a, b, cfg)
     if steps is None:
         raise Wrong("update returned None: it returns how many steps it took")
+    yield Record(f"{case}: steps taken", len(a.opt.seen))
     for i, (grads, params) in enumerate(a.opt.seen, 1):
         yield Record(f"{case}: gradient in step {i}", grads, tol=TOL)
-        yield Record(f"parameters after step {i}", params, tol=TOL)
-    yield Record(f"{case}: steps of the optimiser", len(a.opt.seen))
-    yield Record("steps returned", int(steps))
+        yield Record(f"{case}: parameters after step {i}", params, tol=TOL)
+    yield Record(f"{case}: steps returned", int(steps))
     now, old = dict(zip(FIELDS, b, strict=True)), dict(zip(FIELDS, kept, strict=True))
     yield expect("data afterwards", now, old, says="The data are not to be changed.")
 
@@ -48,7 +48,7 @@ def rows(m):
         b = m.Batch(torch.stack([row.double(), -row.double()], 1), row, *numbers)
         got = list(m.minibatches(b, settings(passes=passes, minibatch=size)))
         per_pass = -(-n // size)
-        at = f"of {n} rows, {size} at a time, {passes} passes"
+        at = f"({n} rows, {size} at a time, passes = {passes})"
         yield expect(f"number of minibatches {at}", len(got), per_pass * passes)
         for i, part in enumerate(got):
             where = f"of minibatch {i + 1} {at}"

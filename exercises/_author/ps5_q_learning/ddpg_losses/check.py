@@ -34,7 +34,13 @@ def batch(m, B, obs_dim, act_dim, term=None):
 def critic(m, b, gamma):
     dims = b.obs.shape[-1], b.act.shape[-1]
     q, q_targ, pi_targ = Value(*dims), Value(*dims), Policy(*dims)
-    yield from call(m.loss_q, q, q_targ, pi_targ, b, gamma, names=("loss", "val", "y"))
+    args, names = (q, q_targ, pi_targ, b, gamma), ("loss", "val", "y")
+    found = list(call(m.loss_q, *args, names=names, grads=("loss",)))
+    yield from reversed(found[:3])  # as they arise
+    yield from found[3:]
+    says = "It is for the log, and whoever keeps it would keep all that led to it in memory"
+    for name, value in zip(names[1:], m.loss_q(*args)[1:], strict=True):
+        yield expect(f"{name} has a gradient", value.requires_grad, False, says=says)
 
 
 def policy(m, b):

@@ -61,13 +61,13 @@ class Replay:
         # END SOLUTION
 
     def draw(self, n):
-        """n filled slots, (n,) of int64: each uniformly and independently of the others."""
+        """n filled slots, a tensor (n,) of int64: each uniform, independent of the others."""
         # BEGIN SOLUTION
         return torch.randint(len(self), (n,))
         # END SOLUTION
 
     def sample(self, index):
-        """The Batch of what is in the slots `index`, (B,) of int64; all fields are float32."""
+        """The Batch of what is in the slots `index`, a tensor (B,) of int64; all are float32."""
         # BEGIN SOLUTION
         next_obs, term = self.next_obs[index], self.term[index]
         return Batch(self.obs[index], self.act[index], self.rew[index], next_obs, term)

@@ -1,3 +1,5 @@
+import copy
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -168,8 +170,20 @@ def pi(obs):
     return torch.stack([torch.sin(obs[..., 0] - obs[..., 1]), torch.cos(obs[..., 0] + 2)], -1)
 
 
-def played(m, count, cfg, box, memory):
-    env = Script(EPISODES, box)
+class Fresh(Script):
+    """A script that gives a new array each time."""
+
+    def reset(self, **how):
+        obs, info = super().reset(**how)
+        return obs.copy(), info
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        return obs.copy(), *rest
+
+
+def played(m, count, cfg, box, memory, world=Script):
+    env = world(EPISODES, box)
     obs, _ = env.reset(seed=0)
     for _ in range(count):
         obs = m.collect(env, obs, pi, memory, cfg)
@@ -184,13 +198,22 @@ def mapped(act, box=WIDE):
     return low + (act + 1) / 2 * (high - low)
 
 
-@check("T3", "6. collect: what is remembered of twelve steps")
-def transcript(m):
+def remembered(m, world):
     memory = Notes()
-    env = played(m, 12, m.Config(random_steps=0, noise=0.0), Box(-1, 1, (2,)), memory)
+    env = played(m, 12, m.Config(random_steps=0, noise=0.0), Box(-1, 1, (2,)), memory, world)
     for name in FIELDS:
         yield Record(f"{name} of each step", memory.column(name))
     yield expect("episodes begun", env.resets, 5)
+
+
+@check("T3", "6. collect: what is remembered of twelve steps")
+def transcript(m):
+    yield from remembered(m, Fresh)
+
+
+@check("T3", "6. collect: the same, in a world that has one array for all observations")
+def one_array(m):
+    yield from remembered(m, Script)
 
 
 @check("T3", "6. collect: what is played where the bounds are not ±1")
@@ -202,7 +225,7 @@ def scaled(m):
     yield expect("act that was played", acts, mapped(memory.column("act")))
 
 
-@check("T3", "6. collect: first at random, then π with noise")
+@check("T3", "6. collect: first at random, then π with noise", free=True)
 def random_first(m):
     cfg = m.Config(random_steps=230, noise=0.0)
     memory = Notes(30)
@@ -221,7 +244,9 @@ def random_first(m):
     yield expect("dimensions mostly alike", both > 0.75, False, says=says)
     yield expect("actions after random_steps", later, target[200:])
     acts = torch.as_tensor(np.stack(env.acts), dtype=torch.float32)
-    yield expect("act that was played", acts, mapped(act))
+    off = ((acts - mapped(act)).abs() > 1e-4).any(-1)
+    says = "What goes into env.step is the remembered action, mapped to the bounds of env"
+    yield expect("steps that play another action than they remember", int(off.sum()), 0, says=says)
 
     memory = Notes()
     played(m, 300, cfg._replace(random_steps=0, noise=0.4), WIDE, memory)
@@ -239,7 +264,7 @@ class Watched:
     """Notes what every update of any Agent is given, as long as it is entered."""
 
     def __init__(self, m):
-        self.agent, self.batches = m.Agent, []
+        self.agent, self.batches, self.after = m.Agent, [], {}
 
     def __enter__(self):
         self.update = self.agent.update
@@ -247,7 +272,8 @@ class Watched:
         def update(agent, b, cfg):
             self.batches.append(b)
             self.seen.append(len(self.env.acts))
-            return self.update(agent, b, cfg)
+            self.update(agent, b, cfg)
+            self.after[self.seen[-1]] = copy.deepcopy(agent.pi)
 
         self.seen, self.agent.update = [], update
         return self
@@ -263,7 +289,16 @@ def trained(m, steps, cfg, seed=3, box=WIDE):
     return agent, watched
 
 
-@check("T3", "7. td3: when it learns, and from what")
+def scripted(episodes):
+    """[episode, step, step + 1, reward, term] of each step."""
+    return [
+        [k, s, s + 1, rew, float(term)]
+        for k in range(episodes)
+        for s, (rew, term, _) in enumerate(EPISODES[k % 4])
+    ]
+
+
+@check("T3", "7. td3: when it learns, and from what", free=True)
 def loop(m):
     cfg = m.Config(random_steps=10, minibatch=40, hidden=4, memory=15)
     agent, watched = trained(m, 30, cfg)
@@ -277,12 +312,7 @@ def loop(m):
     for i in (0, 20):
         b = watched.batches[i]
         row = torch.stack([b.obs[:, 0], b.obs[:, 1], b.next_obs[:, 1], b.rew, b.term], -1)
-        script = [
-            [k, s, s + 1, rew, float(term)]
-            for k in range(13)
-            for s, (rew, term, _) in enumerate(EPISODES[k % 4])
-        ]
-        past = script[max(0, 10 + i - 15) : 10 + i]
+        past = scripted(13)[max(0, 10 + i - 15) : 10 + i]
         strange = [r for r in row.tolist() if r not in past]
         yield expect(f"strange rows in minibatch {i}", strange, [], says=says)
         fresh = len({tuple(r) for r in row.tolist()})
@@ -290,6 +320,19 @@ def loop(m):
     alike = torch.equal(watched.batches[-1].obs, watched.batches[-2].obs)
     yield expect("two minibatches are the same", alike, False)
     yield expect("what td3 returns is the Agent", isinstance(agent, m.Agent), True)
+
+
+@check("T3", "7. td3: who plays", free=True)
+def player(m):
+    cfg = m.Config(random_steps=6, minibatch=5, hidden=4, noise=0.0, lr=0.05, delay=1)
+    _, watched = trained(m, 18, cfg)
+    states = torch.tensor(scripted(9))[:, :2]
+    acts = torch.as_tensor(np.stack(watched.env.acts), dtype=torch.float32)
+    with torch.no_grad():
+        want = {t: mapped(watched.after[t](states[t])) for t in range(6, 18)}
+    alike = [torch.allclose(acts[t], act, atol=1e-4) for t, act in want.items()]
+    says = "After random_steps it is agent.pi that plays, as the update before has left it"
+    yield expect("actions of agent.pi among the last 12, without noise", sum(alike), 12, says=says)
 
 
 @check("T3", "7. td3: the same seed, the same run")

@@ -1,6 +1,7 @@
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from exercises.lab import Record, call, check, expect
+from exercises.lab import Record, Wrong, call, check, expect
 
 
 def batch(m, B, obs_dim, act_dim, term=None):
@@ -28,7 +29,8 @@ def smoothed(m):
         pi, _ = nets(m, 2, act_dim)
         for sigma, c in ((0.2, 0.5), (2.0, 0.3), (0.0, 0.5)):
             obs = torch.randn(B, 2)
-            yield from call(m.smooth, pi, obs, sigma, c, names=("ã",), grads=(), seed=B)
+            name = f"ã (σ = {sigma}, c = {c})"
+            yield from call(m.smooth, pi, obs, sigma, c, names=(name,), grads=(), seed=B)
 
 
 @check("T1", "smooth at the ends of the range")
@@ -37,7 +39,7 @@ def bounded(m):
     with torch.no_grad():
         for p in pi.parameters():
             p.mul_(20.0)
-    yield from call(m.smooth, pi, obs, 0.4, 0.5, names=("ã",), grads=())
+    yield from call(m.smooth, pi, obs, 0.4, 0.5, names=("ã (σ = 0.4, c = 0.5)",), grads=())
 
 
 def critic(m, b, gamma=0.9, sigma=0.3, c=0.4):
@@ -69,18 +71,43 @@ def climbs(m):
         yield expect("q can learn", free, [True] * len(free), says=says)
 
 
+def updated(agent, b, cfg):
+    """One update; the gradient with which an optimiser stepped Q in it."""
+    params, grads = list(agent.q.parameters()), []
+
+    def before(opt, *_):
+        if any(p is params[0] for group in opt.param_groups for p in group["params"]):
+            found = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+            grads.append(torch.cat([g.flatten() for g in found]))
+
+    hook = register_optimizer_step_pre_hook(before)
+    try:
+        agent.update(b, cfg)
+    finally:
+        hook.remove()
+    if len(grads) != 1:
+        raise Wrong(f"Q took {len(grads)} steps of an optimiser in one update: it takes one")
+    return grads[0]
+
+
 def updates(m, cfg, count, shown):
     """Parameters after some of so many updates, in the order in which they arise."""
     pi, q = nets(m, 3, 2)
+    other_pi, other_q = nets(m, 3, 2)
     agent = m.Agent(pi, q, cfg)
     yield Record("q_targ before any update", vector(agent.q_targ))
     yield Record("pi_targ before any update", vector(agent.pi_targ))
+    with torch.no_grad():  # other networks than their copies, so that it is seen who is asked
+        for net, other in ((pi, other_pi), (q, other_q)):
+            for p, value in zip(net.parameters(), other.parameters(), strict=True):
+                p.copy_(value)
     for n in range(1, count + 1):
         b = batch(m, 5, 3, 2)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(n)
-            agent.update(b, cfg)
+            grad = updated(agent, b, cfg)
         if n in shown:
+            yield Record(f"gradient of q in update {n}", grad)
             for name in ("q", "pi", "q_targ", "pi_targ"):
                 yield Record(f"{name} after update {n}", vector(getattr(agent, name)))
 

@@ -72,6 +72,9 @@ def losses(m, B, obs_dim, act_dim, alpha):
     found = list(call(m.loss_pi, *args, names=("loss", "act", "logp"), grads=("loss",)))
     yield from sorted(found[:3], key=lambda r: ORDER.index(r.label))
     yield from (r for r in found[3:] if " pi." in r.label)
+    says = "Whoever uses it afterwards would send a gradient into π, or keep its graph in memory."
+    for name, value in zip(("act", "logp"), m.loss_pi(*args)[1:], strict=True):
+        yield expect(f"{name} has a gradient", value.requires_grad, False, says=says)
 
 
 @check("T1", "two rows in numbers")

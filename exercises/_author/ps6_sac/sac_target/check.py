@@ -69,6 +69,9 @@ def losses(m, obs_dim, act_dim, term, alpha, gamma):
     found = list(call(m.loss_q, *args, names=("loss", "val", "y"), grads=("loss",)))
     yield from sorted(found[:3], key=lambda r: ORDER.index(r.label))
     yield from found[3:]
+    says = "It is for the log, and whoever keeps it would keep all that led to it in memory."
+    for name, value in zip(("val", "y"), m.loss_q(*args)[1:], strict=True):
+        yield expect(f"{name} has a gradient", value.requires_grad, False, says=says)
 
 
 @check("T1", "a batch of one in numbers")

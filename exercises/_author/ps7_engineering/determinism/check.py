@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from exercises.lab import check, expect
+from exercises.lab import Wrong, check, expect, kind
 
 
 class Room(gym.Env):
@@ -59,6 +59,8 @@ def session(m, entropy, seed):
     elsewhere(entropy)
     env = Room(entropy)
     obs = m.seed_everything(env, seed)
+    if not isinstance(obs, np.ndarray | torch.Tensor | list):
+        raise Wrong(f"seed_everything: expected an observation (2,), got {kind(obs)}")
     here = floats(env.obs)
     space = floats([env.action_space.sample() for _ in range(2)])
     world = floats([env.step(np.zeros(1))[1], *env.reset()[0]])

@@ -159,18 +159,20 @@ def advantages(m):
         got = together(lambda comm, parts=parts: m.standardise(parts[comm.rank], comm))
         yield all_came(got)
         for rank, want in enumerate(wanted.split(sizes)):
-            yield expect(f"Â of process {rank}, with {sizes} in all", got[rank], want)
+            label = f"of {', '.join(map(str, sizes))} advantages, process {rank}: Â"
+            yield expect(label, got[rank], want)
         same = all(map(torch.equal, parts, before))
         yield expect("the advantages given are as they were", same, True)
     tiny = 1e-8 * torch.randn(SIZE, 2)
     wanted = (tiny - tiny.mean()) / (tiny.std(correction=0) + 1e-8)
     got = together(lambda comm: m.standardise(tiny[comm.rank], comm))
     yield all_came(got)
-    yield expect("Â of advantages around 1e-8", torch.stack(got), wanted)
+    yield expect("of advantages around 1e-8, all processes: Â", torch.stack(got), wanted)
     got = together(lambda comm: m.standardise(torch.full((comm.rank + 1,), 2.0), comm))
     yield all_came(got)
     for rank in range(SIZE):
-        yield expect(f"Â of process {rank}, all alike", got[rank], torch.zeros(rank + 1))
+        want = torch.zeros(rank + 1)
+        yield expect(f"of advantages all alike, process {rank}: Â", got[rank], want)
 
 
 @check("T2", "every process of every experiment draws something else")

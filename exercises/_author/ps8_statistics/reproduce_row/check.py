@@ -26,9 +26,7 @@ def settled(m):
     for package in PACKAGES:
         said = getattr(m, package, None)
         if not isinstance(said, str) or said in ("", "?"):
-            raise Wrong(
-                f"{package} is not filled in: it is the version that the runs were made with"
-            )
+            raise Wrong(f'{package} is the version that the runs were made with, such as "1.2.3"')
     return found
 
 

@@ -115,7 +115,7 @@ def logs(m):
 def again(m):
     few, many = logged(m)
     want = difference(scores(few), scores(many))
-    parts.told(settled(m)[:3], want, mistakes(few, many))
+    parts.told(settled(m)[:3], want, mistakes(few, many), "effect")
     yield expect("effect and interval", True, True)
 
 
