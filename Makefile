@@ -41,7 +41,7 @@ train: $(READY)
 	$(PY) -m rlcourse.run "$(ALGO)" --env "$(ENV)" --cpu "$(CPU)" $(ARGS)
 
 test: $(READY)
-	$(PY) -m pytest -q $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 slow: $(READY)
 	$(PY) -m pytest -q -m slow $(ARGS)

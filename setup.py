@@ -47,7 +47,7 @@ setup(
         "mujoco": ["gymnasium[mujoco]", "mujoco<5"],
         "render": ["gymnasium[classic-control]"],  # windows and GIFs of classic control
         "mp4": ["imageio[ffmpeg]>=2.31"],  # brings an ffmpeg of its own, 68 MB
-        "dev": ["pytest>=8", "ruff", "codespell", "pre-commit"],
+        "dev": ["pytest>=8", "pytest-xdist", "ruff", "codespell", "pre-commit"],
         "docs": [  # node must be there too: it renders the mathematics while the pages are built
             "sphinx>=9",
             "myst-parser>=5",
