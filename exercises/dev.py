@@ -5,7 +5,6 @@ makes mutants by operators and lists those that no check kills.
 """
 
 import ast
-import contextlib
 import inspect
 import io
 import json
@@ -219,7 +218,7 @@ def _spy(value: Any, seen: dict[str, list[torch.Tensor]]) -> Any:
 
 def prove(id_: str) -> tuple[list[str], dict[str, str], float]:
     torch.set_num_threads(1)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with judge.quiet(io.StringIO()):
         proof = Proof(find(id_)).all()
     return proof.failures, proof.kills, proof.seconds
 
