@@ -5,7 +5,6 @@ makes mutants by operators and lists those that no check kills.
 """
 
 import ast
-import contextlib
 import inspect
 import io
 import json
@@ -168,13 +167,17 @@ class Proof:
     def integrity(self) -> None:
         """With a mutant in the reference's place the solution must fail, or nothing is compared."""
         right = judge.load(self.task.solution, PATH + self.task.ending, judge.LEARNER)
-        exact = [c for c in judge.checks(self.task) if c.tier in EXACT]
-        mine = {c: judge.run(c, right) for c in exact}
-        for m in self.task.mutants:
-            if self.kills.get(m.name) in EXACT:
-                traces = {c: judge.of_mutant(self.task, m, c, 0) for c in exact}
-                fails = any(t.error or judge.compare(mine[c], t) for c, t in traces.items())
-                self.need(fails, "integrity", f"'{m.name}' as reference is not noticed")
+        for c in judge.checks(self.task):
+            if c.tier not in EXACT:
+                continue
+            mine, want = judge.run(c, right), judge.expected(self.task, c, 0, None)
+            for m in self.task.mutants:
+                wrong = self.trace(m, c)
+                pairs = zip(wrong.records, want.records, strict=False)
+                record = next((r for r, other in pairs if lab.differs(r, other)), None)
+                if record and record.want is lab.NOTHING and record.least is record.most is None:
+                    fails = judge.compare(mine, wrong)
+                    self.need(fails, "integrity", f"'{m.name}' as reference passes '{c.name}'")
 
     def fixtures(self) -> None:
         """Over all checks each flag is seen as 0 and 1, and each shape is not a square."""
@@ -219,7 +222,7 @@ def _spy(value: Any, seen: dict[str, list[torch.Tensor]]) -> Any:
 
 def prove(id_: str) -> tuple[list[str], dict[str, str], float]:
     torch.set_num_threads(1)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with judge.quiet(io.StringIO()):
         proof = Proof(find(id_)).all()
     return proof.failures, proof.kills, proof.seconds
 

@@ -14,6 +14,7 @@ import json
 import linecache
 import os
 import random
+import re
 import resource
 import select
 import signal
@@ -508,7 +509,8 @@ class Printed(io.TextIOBase):
     def write(self, s: str) -> int:
         self.count += s.count("\n")
         if len(self.text) < 200 * PRINTED:
-            self.text += s[: 200 * PRINTED]
+            s = re.sub(r" \(Triggered internally at [^)]*\)", "", s)  # where torch was built
+            self.text += s[: 200 * PRINTED].replace("\x1b", "")
         return len(s)
 
     def shown(self) -> list[str]:

@@ -44,7 +44,7 @@ class Normal(NamedTuple):
         return gaussian_logp(x, self.mean, self.log_std)
 
     def sample(self):
-        """An action for each row, (B, D); nothing is differentiated through it."""
+        """An action for each row, (B, D); it need not be differentiable."""
         raise NotImplementedError("1.3: write Normal.sample")
 
     def entropy(self):

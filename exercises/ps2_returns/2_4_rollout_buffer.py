@@ -20,7 +20,7 @@ their last path is finished. It gives, in the order of the steps,
 
 with ret = R and adv = (A − mean A) / (std A + 1e-8). Mean and standard deviation are over all steps
 of the epoch, and std² is the mean of the squared deviations (divided by size, not size − 1). After
-`get` the buffer is empty, ready for the next epoch.
+`get` the buffer is empty, ready for the next epoch. What `get` gave is not changed by later epochs.
 """
 
 import torch

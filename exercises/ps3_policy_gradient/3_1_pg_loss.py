@@ -13,7 +13,7 @@ that gradient, and turn it into a loss:
     J(θ) = 1/B Σ_i log π_θ(a_i|s_i) Ψ_i            loss = −J(θ)
 
 Ψ is a constant: no gradient flows through it, even if it was computed by a network and comes with
-a graph.
+a graph. Other losses have the same gradient; here it is this one, whose value is compared too.
 """
 
 import torch

@@ -44,9 +44,9 @@ class Replay:
         raise NotImplementedError("5.1: write Replay.add")
 
     def draw(self, n):
-        """n filled slots, (n,) of int64: each uniformly and independently of the others."""
+        """n filled slots, a tensor (n,) of int64: each uniform, independent of the others."""
         raise NotImplementedError("5.1: write Replay.draw")
 
     def sample(self, index):
-        """The Batch of what is in the slots `index`, (B,) of int64; all fields are float32."""
+        """The Batch of what is in the slots `index`, a tensor (B,) of int64; all are float32."""
         raise NotImplementedError("5.1: write Replay.sample")

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 def loss_q(q, q_targ, pi, alpha, b, gamma):
-    """L(φ), a tensor of shape (); Q_i(s, a) of both critics (2, B); and y (B,)."""
+    """L(φ), of shape (); Q_i(s, a) of both critics (2, B), and y (B,), both without gradient."""
     # q(obs, act) and q_targ(obs, act) give the values of both critics, (2, B)
     # pi(obs) draws an action for each row and gives it with its log π: (B, act_dim), (B,)
     # alpha is α, a tensor of shape (); b is a Batch; gamma is γ, a float

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def loss_pi(q, pi, alpha, b):
-    """−J(θ), a tensor of shape (); the actions ã (B, act_dim); and log π_θ(ã|s), (B,)."""
+    """−J(θ), a tensor of shape (); and without gradient ã, (B, act_dim), and log π_θ(ã|s), (B,)."""
     # q(obs, act) gives the values of both critics, (2, B)
     # pi(obs) draws an action for each row and gives it with its log π: (B, act_dim), (B,)
     # alpha is α, a tensor of shape (); b is a Batch

@@ -24,6 +24,6 @@ def loss_alpha(log_alpha, logp, H):
 
 def step_alpha(log_alpha, opt, logp, H):
     """One step of opt, an optimiser of log_alpha alone, down L(α); returns α as it was before."""
-    # logp still hangs on π, whose parameters must get no gradient from this; the returned α, of
-    # shape (), has no gradient either. The last call's gradient is still in log_alpha.grad
+    # logp still hangs on π, whose parameters must get no gradient from this; the returned α, a
+    # tensor of shape () or a float, has none either. The last gradient is still in log_alpha.grad
     raise NotImplementedError("6.3: write step_alpha")

@@ -69,7 +69,7 @@ class Logger:
 
         Each column X gives AverageX, StdX (which divides by n), MaxX and MinX. If all that was
         stored in it was empty, the four are None: an epoch in which no episode ended has a row
-        nevertheless.
+        nevertheless. A column in which nothing was stored since the last call is not in the row.
         """
         raise NotImplementedError("7.1: write Logger.summary")
 

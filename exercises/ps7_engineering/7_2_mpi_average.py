@@ -39,7 +39,7 @@ def sync_params(net, comm):
 def average_grads(net, comm):
     """Replace the gradient of each parameter by its mean over the processes.
 
-    A parameter that no process has a gradient for (grad is None) is left alone.
+    A parameter's grad is None in all processes or in none; where it is None, it stays so.
     """
     raise NotImplementedError("7.2: write average_grads")
 

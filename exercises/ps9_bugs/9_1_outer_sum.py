@@ -1,4 +1,4 @@
-"""9.1 The outer sum
+"""9.1 A critic that learns one number
 
 SAC was trained on Pendulum, where a good policy ends near −150 and random actions near −1200. It
 does not learn, and no error is raised:

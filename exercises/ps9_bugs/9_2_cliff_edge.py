@@ -10,7 +10,7 @@ seed 1    AverageEpRet with the bug: 23 42 13 16 28 35 55 48 37 29 15 25 22
 seed 1    AverageEpRet as it is: 23 46 165 212 231 238 472 500 500 500 500 500 500
 
 seed 0    column               with the bug       as it is
-          TotalEnvInteracts        5.12e+04       5.12e+04
+          TotalEnvInteracts           51200          51200
           AverageEpRet                107.7            500
           AverageTestEpRet             20.3            500
           EpLen                       107.7            500
@@ -23,7 +23,7 @@ seed 0    column               with the bug       as it is
           GradNorm                    5.763         0.1301
           GradSteps                     160            160
 seed 1    column               with the bug       as it is
-          TotalEnvInteracts        5.12e+04       5.12e+04
+          TotalEnvInteracts           51200          51200
           AverageEpRet                 22.1            500
           AverageTestEpRet             33.8            500
           EpLen                        22.1            500

@@ -12,12 +12,12 @@ seed 0    column               with the bug       as it is
           TotalEnvInteracts            6000           6000
           AverageEpRet                -1341         -214.2
           AverageTestEpRet            -1285         -226.8
-          LossQ                   1.791e+06          3.086
-          LossPi                 -1.737e+04          84.93
-          QVals                   1.271e+04         -86.17
-          Target                   1.28e+04         -86.18
+          LossQ                     1791100          3.086
+          LossPi                     -17370          84.93
+          QVals                       12708         -86.17
+          Target                      12801         -86.18
           TDError                     590.7         0.8808
-          GradNorm                7.961e+05          89.58
+          GradNorm                   796060          89.58
           Saturated                 0.00252        0.08248
           Alpha                        6811         0.2259
           Entropy                    0.6832        -0.9194
@@ -25,12 +25,12 @@ seed 1    column               with the bug       as it is
           TotalEnvInteracts            6000           6000
           AverageEpRet                -1190         -155.4
           AverageTestEpRet            -1359         -180.9
-          LossQ                   1.835e+06          3.083
-          LossPi                 -1.732e+04          92.49
-          QVals                   1.265e+04         -93.54
-          Target                  1.276e+04         -93.54
+          LossQ                     1835300          3.083
+          LossPi                     -17320          92.49
+          QVals                       12652         -93.54
+          Target                      12760         -93.54
           TDError                     572.4         0.8788
-          GradNorm                8.078e+05          85.58
+          GradNorm                   807790          85.58
           Saturated                  0.0025        0.06804
           Alpha                        6813         0.2282
           Entropy                     0.683        -0.9378
@@ -228,7 +228,7 @@ def track(targ, net, rho):
 
 
 def loss_alpha(log_alpha, logp, H):
-    return (log_alpha.exp() * (logp + H)).mean()                                # Eq. 5
+    return (log_alpha.exp() * (logp + H)).mean()                                 # Eq. 5
 
 
 def squashed_logp(gaussian, u):

@@ -260,11 +260,11 @@ def updates(m, case, pi, lr, rows, count=1, **changed):
         b = sampled(m.Batch, pi, torch.randn(rows, pi.net[0].in_features))
         opt.seen.clear()
         m.update(pi, v, opt, b, settings(m, **changed))
+        yield Record(f"{case}: steps taken in update {i}", len(opt.seen))
         if count == 1:
             for k, (grads, params) in enumerate(opt.seen, 1):
                 yield Record(f"{case}: gradient in step {k}", grads, tol=TOL)
-                yield Record(f"parameters after step {k}", params, tol=TOL)
-        yield Record(f"{case}: steps of update {i}", len(opt.seen))
+                yield Record(f"{case}: parameters after step {k}", params, tol=TOL)
         if i in (2, 20):
             yield Record(f"parameters after update {i}", opt.now(), tol=TOL)
 

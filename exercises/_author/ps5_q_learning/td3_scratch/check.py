@@ -304,6 +304,8 @@ def loop(m):
     agent, watched = trained(m, 30, cfg)
     yield expect("steps of the environment", len(watched.env.acts), 30)
     says = "After each step from random_steps on there is one update"
+    first = watched.seen[0] if watched.seen else "none at all"
+    yield expect("steps before the first update", first, 10, says=says)
     yield expect("steps before each update", watched.seen, list(range(10, 31)), says=says)
     shapes = [[list(part.shape) for part in b] for b in watched.batches]
     want = [[40, 2], [40, 2], [40], [40, 2], [40]]
