@@ -345,6 +345,8 @@ def used(task: Task, check: Check) -> frozenset[str]:
 
     run(check, Asked())
     own, todo = vars(reference(task)), [*found]
+    if all(name.startswith("__") for name in found - {""}):  # it looks at the text as a whole
+        return frozenset(own) | {""}
     while todo:
         for name in _names(own.get(todo.pop())) & own.keys() - found:
             found.add(name)
