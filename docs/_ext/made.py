@@ -1,6 +1,6 @@
 """What stands on a page and is made from the sources while building, so that it cannot be stale.
 
-    {sibling-diff} vpg ppo          the diff of two algorithms, a sentence of the page above each hunk
+    {sibling-diff} vpg ppo          the diff of two algorithms, a sentence above each hunk
     {exercise-table}                all exercises
     {exercise-set} 4                statement and blank of each exercise of a set
     {command-help} rlcourse.run ppo the help of a command
@@ -93,8 +93,8 @@ class ExerciseSet(SphinxDirective):
         return [
             f"## {t.id} {t.title}",
             "",
-            f"About {t.minutes} minutes. Before it: {link}, {t.equation}. The check knows {wrong} wrong",
-            f"answers and {right} right ones.",
+            f"About {t.minutes} minutes. Before it: {link}, {t.equation}.",
+            f"The check knows {wrong} wrong answers and {right} right ones.",
             "",
             statement(t),
             "",
