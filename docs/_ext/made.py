@@ -1,9 +1,9 @@
 """What stands on a page and is made from the sources while building, so that it cannot be stale.
 
-    {sibling-diff} vpg ppo          the diff of two algorithms, a sentence above each hunk
-    {exercise-table}                all exercises
-    {exercise-set} 4                statement and blank of each exercise of a set
-    {command-help} rlcourse.run ppo the help of a command
+{sibling-diff} vpg ppo          the diff of two algorithms, a sentence above each hunk
+{exercise-table}                all exercises
+{exercise-set} 4                statement and blank of each exercise of a set
+{command-help} rlcourse.run ppo the help of a command
 """
 
 import contextlib
