@@ -166,7 +166,8 @@ def resumed(m):
         ("kept for three epochs and then saved", disk(state)),
     ):
         run = begun(m, 303, seed=77)
-        run.load_state_dict(torch.load(io.BytesIO(checkpoint), weights_only=False))
+        saved_by_us = io.BytesIO(checkpoint)  # in this process, so it may hold any object
+        run.load_state_dict(torch.load(saved_by_us, weights_only=False))
         rest = [run.epoch() for _ in range(3)]
         yield from played(f"after the checkpoint, {what}", rest, whole[2:])
 
