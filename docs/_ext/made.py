@@ -1,21 +1,28 @@
 """What stands on a page and is made from the sources while building, so that it cannot be stale.
 
 {sibling-diff} vpg ppo          the diff of two algorithms, a sentence above each hunk
-{exercise-table}                all exercises
+{exercise-table}                all exercises, or those whose ids are given
 {exercise-set} 4                statement and blank of each exercise of a set
 {command-help} rlcourse.run ppo the help of a command
+{bug-table} ppo                 how bad the mistakes are that can be planted into an algorithm
+{results} cartpole ppo          where the stored runs of an algorithm ended
 """
 
 import contextlib
 import difflib
 import io
+from collections import Counter
+from math import inf
 from typing import Any
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from exercises import bugs
 from exercises.course import ROOT, SETS, Task, tasks
+from rlcourse.utils.logger import read
 
 
 class SiblingDiff(SphinxDirective):
@@ -57,9 +64,13 @@ def literal(text: str, language: str) -> nodes.literal_block:
 
 
 class ExerciseTable(SphinxDirective):
+    optional_arguments = 1
+    final_argument_whitespace = True
+
     def run(self) -> list[nodes.Node]:
+        wanted = self.arguments[0].split() if self.arguments else [*tasks()]
         lines = ["| | exercise | you write | minutes |", "|---|---|---|---|"]
-        for t in tasks().values():
+        for t in map(tasks().__getitem__, wanted):
             page = SETS[t.ps][0]
             mark = " ☾" * t.evening
             names = ", ".join(f"`{p}`" for p in dict.fromkeys(t.parts))
@@ -135,9 +146,70 @@ class CommandHelp(SphinxDirective):
         return [literal(out.getvalue().rstrip(), "text")]
 
 
+class BugTable(SphinxDirective):
+    """By level, and not by name: which mistake has which effect is what a hunt asks for."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        (algo,) = self.arguments
+        for name in ("bugs.toml", f"{algo}.csv"):
+            self.env.note_dependency(str(bugs.FOLDER / name))
+        right = bugs.last_return(algo, "")
+        lines = ["| the return is | mistakes | it ends at | kinds |", "|---|---|---|---|"]
+        lines.append(f"| right | | {right:.0f} | |")
+        for level, name in bugs.LEVELS.items():
+            found = [b for b in bugs.bugs().values() if b.algo == algo and b.level == level]
+            kinds = Counter(b.mechanism[0] for b in found).most_common()
+            ends = sorted(bugs.last_return(algo, b.name) for b in found)
+            finite = [e for e in ends if e > -inf]  # the others stopped at a number not finite
+            told = f"{finite[0]:.0f} to {finite[-1]:.0f}"
+            told += f"; {len(ends) - len(finite)} stopped" * (len(finite) < len(ends))
+            listed = ", ".join(f"{kind} {n}" for kind, n in kinds)
+            lines.append(f"| {name.split()[0]} | {len(found)} | {told} | {listed} |")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+class Results(SphinxDirective):
+    """A row for each stored run of experiments/results/NAME, and what they were made with."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        name, algo = self.arguments
+        folders = sorted((ROOT / "experiments/results" / name).glob(f"{algo}_*/*/config.yaml"))
+        if not folders:
+            raise self.error(f"there are no runs of {algo} in experiments/results/{name}")
+        lines = ["| seed | evaluation | training | steps | seconds |", "|---|---|---|---|---|"]
+        scores, made = [], set()
+        for path in folders:
+            table = path.with_name("progress.csv")
+            for file in (path, table):
+                self.env.note_dependency(str(file))
+            config, last = yaml.safe_load(path.read_text("utf-8")), read(table)[-1]
+            versions = config["about"]["versions"]
+            made.add(", ".join(f"{k} {versions[k]}" for k in ("torch", "gymnasium", "numpy")))
+            scores.append(last["AverageTestEpRet"])
+            cells = [config["seed"], f"{scores[-1]:.1f} ± {last['StdTestEpRet']:.1f}"]
+            cells += [f"{last['AverageEpRet']:.1f}", f"{last['TotalEnvInteracts']:,}"]
+            lines.append("| " + " | ".join(map(str, [*cells, round(last["Time"])])) + " |")
+        mean, low, high = sum(scores) / len(scores), min(scores), max(scores)
+        lines += [
+            f"| all | **{mean:.1f}**, {low:.1f} to {high:.1f} | | | |",
+            "",
+            f"Evaluation: {config['eval_episodes']} episodes of the deterministic policy after the "
+            "last update, mean ± deviation between them. Training: the episodes that ended in the "
+            "last epoch. Seconds: one process, on a core that had other work as well. "
+            f"Made with {'; '.join(sorted(made))}.",
+        ]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("sibling-diff", SiblingDiff)
     app.add_directive("exercise-table", ExerciseTable)
     app.add_directive("exercise-set", ExerciseSet)
     app.add_directive("command-help", CommandHelp)
+    app.add_directive("bug-table", BugTable)
+    app.add_directive("results", Results)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
