@@ -21,9 +21,18 @@ extensions = [
     "sphinx_copybutton",
     "katexssr",
     "made",
+    "drawn",
+    "docstrings",
 ]
 exclude_patterns = ["_build", "_vendor", "_ext"]
 nitpicky = True
+# Names of other libraries, whose pages cannot be looked up without a network.
+nitpick_ignore_regex = [("py:.*", r"(?!rlcourse\b).*")]
+default_role = "code"
+autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 math_numfig = False
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
