@@ -27,9 +27,10 @@ extensions = [
 exclude_patterns = ["_build", "_vendor", "_ext"]
 nitpicky = True
 # Names of other libraries, whose pages cannot be looked up without a network.
-nitpick_ignore_regex = [("py:.*", r"(?!rlcourse\b).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!rlcourse\b).*|rlcourse\.utils\.nets\.Module")]
 default_role = "code"
 autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
