@@ -73,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def commands() -> dict[str, Callable]:
+    """What can be the first word, and the function that does it."""
     known = {"plot": plot, "eval": evaluate, "watch": watch, "export": export, "check": check}
     return known | {"completion": completion} | dict.fromkeys(ALGOS, train)
 
@@ -99,9 +100,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> None:
+        """A UserError, where argparse would print its usage and exit."""
         raise UserError(f"{message} (see {self.prog} --help)")
 
     def parse_args(self, argv: list[str]) -> argparse.Namespace:
+        """The flags; UserError on the first word that belongs to none."""
         found, unknown = self.parse_known_args(argv)
         for word in unknown:
             if not word.startswith("-"):
@@ -112,6 +115,8 @@ class Parser(argparse.ArgumentParser):
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Room for long flags, and `--seed INT ...` for several values."""
+
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=32)
 
@@ -309,6 +314,7 @@ def with_flag(argv: list[str], name: str, value: str) -> list[str]:
 
 
 def plot(command: str, argv: list[str]) -> None:
+    """`plot`: draw learning curves."""
     from rlcourse.utils import plot
 
     parser = Parser(command, "RUN... [flags]", "Learning curves: a line for each experiment.")
@@ -333,6 +339,7 @@ def plot(command: str, argv: list[str]) -> None:
 
 
 def watch(command: str, argv: list[str]) -> None:
+    """`watch`: play with a trained policy."""
     parser = Parser(command, "RUN [flags]", "Play with a trained policy, in a window or as a film.")
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder, model file or bundle")
     film = parser.add_mutually_exclusive_group()
@@ -374,6 +381,7 @@ def add_playing(parser: Parser, episodes: int, choice: bool = True) -> None:
 
 
 def check_playing(given: argparse.Namespace) -> None:
+    """UserError unless episodes and seed can be used."""
     for name, low in (("episodes", 1), ("seed", 0)):
         value = getattr(given, name)
         if value < low:
@@ -381,6 +389,7 @@ def check_playing(given: argparse.Namespace) -> None:
 
 
 def evaluate(command: str, argv: list[str]) -> None:
+    """`eval`: measure policies, as a table or as JSON."""
     parser = Parser(command, "RUN... [flags]", "How good policies are, on equal starts.")
     what = "run or experiment folder, model file or bundle"
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
@@ -419,6 +428,7 @@ def evaluate(command: str, argv: list[str]) -> None:
 
 
 def export(command: str, argv: list[str]) -> None:
+    """`export`: write a bundle."""
     parser = Parser(command, "RUN BUNDLE.zip [flags]", "A trained agent to give away: one file.")
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE.zip", help="file to write")
@@ -441,6 +451,7 @@ def export(command: str, argv: list[str]) -> None:
 
 
 def check(command: str, argv: list[str]) -> int:
+    """`check`: look at an environment; the exit code is 1 if it is unsound."""
     parser = Parser(command, "ENV [flags]", "Is an environment sound, and what can learn in it?")
     parser.add_argument("env", metavar="ENV", help="Gymnasium id, or module:id")
     helps = config.helps(Settings)
@@ -466,6 +477,7 @@ def check(command: str, argv: list[str]) -> int:
 
 
 def completion(command: str, argv: list[str]) -> None:
+    """`completion`: print the script for a shell."""
     about = 'For bash and zsh; put  eval "$(rlcourse completion)"  into ~/.bashrc or ~/.zshrc.'
     Parser(command, "", about).parse_args(argv)
 

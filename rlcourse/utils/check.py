@@ -74,6 +74,7 @@ class Broken(Exception):
 
 @contextmanager
 def blame(where: str) -> Iterator[None]:
+    """Whatever is raised meanwhile becomes the cause of a Broken."""
     try:
         yield
     except Exception as e:
@@ -355,6 +356,7 @@ class Trial(Run):
     """A run that measures its last epoch, in processor seconds, without the evaluation."""
 
     def epochs(self, *parts: Any) -> Iterator[int]:
+        """Those of a Run; `cost` is what the last one took."""
         for epoch in super().epochs(*parts):
             began = time.process_time()
             yield epoch
@@ -481,6 +483,7 @@ def describe(env: gym.Env, played: list[Episode], limit: int | None) -> dict[str
 
 
 def in_words(space: Space) -> str:
+    """A space for the table of facts."""
     if isinstance(space, Discrete):
         return f"one of {space.n}" + f", from {space.start} on" * bool(space.start)
     if not isinstance(space, Box) or len(space.shape) != 1:

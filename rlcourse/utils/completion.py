@@ -42,6 +42,7 @@ def script(commands: dict[str, Callable]) -> str:
 
 
 def flags(name: str, commands: dict[str, Callable]) -> list[str]:
+    """The long flags in a command's help."""
     text = io.StringIO()
     with redirect_stdout(text), suppress(SystemExit):
         commands[name](name, ["--help"])

@@ -92,7 +92,11 @@ CHOICES = {"activation": ("tanh", "relu", "elu", "gelu", "silu")}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """' Did you mean X?' for the closest known word, or nothing."""
+    """' Did you mean X?' for the closest known word, or nothing.
+
+    >>> nearest("clipp", ["clip", "lam"])
+    ' Did you mean clip?'
+    """
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean {match[0]}?" if match else ""
 
@@ -109,12 +113,21 @@ def cores() -> int:
 
 
 def field_name(text: str) -> str:
-    """The field that is meant by num-envs or hid."""
+    """The field that is meant by num-envs or hid.
+
+    >>> field_name("num-envs"), field_name("hid")
+    ('num_envs', 'hidden')
+    """
     name = text.replace("-", "_")
     return ALIASES.get(name, name)
 
 
 def flag(name: str) -> str:
+    """A field as it stands on the command line.
+
+    >>> flag("num_envs")
+    '--num-envs'
+    """
     return "--" + name.replace("_", "-")
 
 
@@ -122,7 +135,16 @@ def flag(name: str) -> str:
 
 
 def parse(text: str, kind: Any, name: str) -> Any:
-    """A field's value from its text on the command line; `kind` is the field's annotation."""
+    """A field's value from its text on the command line; `kind` is the field's annotation.
+
+    UserError if the text is no such value.
+
+    >>> parse("1e6", int, "memory"), parse("64,64", tuple[int, ...], "hidden")
+    (1000000, (64, 64))
+    >>> parse("ten", int, "epochs")
+    Traceback (most recent call last):
+    rlcourse.utils.config.UserError: --epochs takes a whole number, not 'ten'
+    """
     try:
         if kind is bool:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
@@ -152,7 +174,11 @@ def _integer(text: str) -> int:
 
 
 def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
-    """`gravity=9.8 mode=hard` as a dict; values are Python literals, or else text."""
+    """`gravity=9.8 mode=hard` as a dict; values are Python literals, or else text.
+
+    >>> parse_kwargs(["gravity=9.8", "mode=hard"])
+    {'gravity': 9.8, 'mode': 'hard'}
+    """
     result = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -172,13 +198,18 @@ def parse_kwargs(pairs: list[str]) -> dict[str, Any]:
 
 
 def check(cfg: Any) -> None:
-    """Types, ranges and choices of a Config or Settings; UserError names the first fault."""
+    """Types, ranges and choices of a Config or Settings; UserError names the first fault.
+
+    >>> check(Settings(threads=0))
+    Traceback (most recent call last):
+    rlcourse.utils.config.UserError: --threads 0 is out of range: it must lie in [1, 1024]
+    """
     for f in fields(cfg):
         check_value(f.name, f.type, getattr(cfg, f.name))
 
 
 def check_value(field_: str, kind: Any, value: Any) -> None:
-    """Type, range and choices of one field."""
+    """Type, range and choices of one field; UserError names what is wrong."""
     name, parts = flag(field_), value if isinstance(value, tuple) else (value,)
     if not _is(value, kind):
         raise UserError(f"{name} takes {getattr(kind, '__name__', kind)}, not {value!r}")
@@ -190,7 +221,10 @@ def check_value(field_: str, kind: Any, value: Any) -> None:
 
 
 def check_shares(cfg: Any, cpu: int) -> None:
-    """Totals that are divided: over the processes, and an epoch's steps into minibatches."""
+    """Totals that are divided: over the processes, and an epoch's steps into minibatches.
+
+    UserError proposes the nearest number that fits.
+    """
     for name in TOTALS:
         total = getattr(cfg, name, cpu)
         if total % cpu:

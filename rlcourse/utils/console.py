@@ -37,7 +37,11 @@ def console() -> Console:
 
 
 def number(value: float | None) -> str:
-    """At most six significant digits, whole numbers in full."""
+    """At most six significant digits, whole numbers in full.
+
+    >>> number(3), number(0.123456), number(12345.678)
+    ('3', '0.1235', '12345.7')
+    """
     if value is None:
         return ""
     if isinstance(value, int) or float(value).is_integer() and abs(value) < 1e15:
@@ -46,12 +50,21 @@ def number(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss.
+
+    >>> clock(3661)
+    '1:01:01'
+    """
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}"
 
 
 def sparkline(values: list[float]) -> str:
-    """A row of bars, one for each value."""
+    """A row of bars, one for each value.
+
+    >>> sparkline([0, 1, 2])
+    '▁▄█'
+    """
     low, high = min(values), max(values)
     bars = "▁▂▃▄▅▆▇█"
     return "".join(bars[int((v - low) / ((high - low) or 1) * (len(bars) - 1))] for v in values)
@@ -78,12 +91,14 @@ class Display:
             self.live.start()
 
     def show(self, rows: list[dict[str, Any]]) -> None:
+        """Draw the table anew, or print a line for the last row."""
         if self.live:
             self.live.update(self._table(rows), refresh=True)
         else:
             self._line(rows[-1], len(rows))
 
     def close(self) -> None:
+        """Leave the terminal as it was, with the last table on it."""
         if self.live:
             self.live.stop()
 

@@ -44,21 +44,33 @@ def algo_of(cfg: Any) -> str:
 
 
 def shorthands(names: list[str]) -> dict[str, str]:
-    """num_envs -> numenv and so on; the whole name where two would be alike."""
+    """num_envs -> numenv and so on; the whole name where two would be alike.
+
+    >>> shorthands(["num_envs", "lr", "lr_v"])
+    {'num_envs': 'numenv', 'lr': 'lr', 'lr_v': 'lrv'}
+    """
     short = {name: "".join(part[:3] for part in name.split("_")) for name in names}
     taken = [*short.values(), *(n for n, s in short.items() if n != s)]
     return {n: s if taken.count(s) == 1 else n for n, s in short.items()}
 
 
 def text(value: Any) -> str:
-    """A value as part of a folder's name; different values of a field have different texts."""
+    """A value as part of a folder's name; different values of a field have different texts.
+
+    >>> text((64, 64)), text(0.001)
+    ('64-64', '0.001')
+    """
     if isinstance(value, tuple):
         value = "-".join(map(str, value))
     return re.sub(r"[^\w.+=-]|^[.]+", "-", str(value))
 
 
 def env_text(env: str) -> str:
-    """An environment's id as part of a folder's name: module:space/Id-v0 as module=space+Id-v0."""
+    """An environment's id as part of a folder's name: module:space/Id-v0 as module=space+Id-v0.
+
+    >>> env_text("ALE/Pong-v5"), env_text("tank:Tank-v0")
+    ('ALE+Pong-v5', 'tank=Tank-v0')
+    """
     return text(env.replace("/", "+").replace(":", "="))
 
 
@@ -111,6 +123,7 @@ def _plain(x: Any) -> Any:
 
 
 def write_config(folder: Path, cfg: Any, settings: Settings, **more: Any) -> None:
+    """Write config.yaml; versions, commit, command and what is in `more` stand under `about`."""
     about = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.orig_argv),
@@ -134,6 +147,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, str]:
+    """The versions of the packages that a run depends on, as far as they are installed."""
     found = {}
     for package in PACKAGES:
         try:

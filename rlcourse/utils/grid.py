@@ -141,6 +141,7 @@ class Grid:
 
 
 def short_name(module: ModuleType) -> str:
+    """The name of an algorithm's module, without its package."""
     return module.__name__.rpartition(".")[2]
 
 
@@ -352,6 +353,7 @@ def train(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> lis
 
 
 def train_one(run: Experiment, overwrite: bool = False) -> None:
+    """Do one run in this process; with `overwrite` its folder is cleared first."""
     if overwrite and mpi.rank() == 0:
         folders.clear(run.folder)
     mpi.barrier()
@@ -372,13 +374,14 @@ def reason(e: Exception) -> str:
 
 
 class ExperimentGrid:
-    """A grid in Python, as in Spinning Up.
+    """A grid in Python, as in Spinning Up; `grid.run("ppo", jobs=2)` trains it.
 
-    grid = ExperimentGrid("cartpole")
-    grid.add("env", "CartPole-v1")
-    grid.add("seed", [0, 1, 2])
-    grid.add("hidden", [(32,), (64, 64)], "hid")
-    grid.run("ppo", jobs=2)
+    >>> grid = ExperimentGrid("cartpole")
+    >>> grid.add("env", "CartPole-v1")
+    >>> grid.add("seed", [0, 1, 2])
+    >>> grid.add("hidden", [(32,), (64, 64)], "hid")
+    >>> len(grid.variants()), grid.variants()[-1]
+    (6, {'env': 'CartPole-v1', 'seed': 2, 'hidden': (64, 64)})
     """
 
     def __init__(self, name: str = ""):

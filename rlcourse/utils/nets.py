@@ -43,6 +43,11 @@ def mlp(sizes: list[int], activation: str, gain: float = 0.0, n: int = 1) -> nn.
     With a gain, weights are orthogonal of gain √2, the last of `gain`, and biases 0 (Saxe et al.
     2013, arXiv:1312.6120; for policy gradients Engstrom et al. 2020, arXiv:2005.12729). Without,
     all are uniform within 1/√inputs, as in torch.nn.Linear.
+
+    >>> tuple(mlp([4, 64, 2], "tanh")(torch.zeros(8, 4)).shape)
+    (8, 2)
+    >>> tuple(mlp([4, 64, 2], "relu", n=2)(torch.zeros(8, 4)).shape)
+    (2, 8, 2)
     """
     layers = []
     for inputs, outputs in pairwise(sizes):
@@ -68,6 +73,9 @@ def width(act: Space, *kinds: type[Space]) -> int:
     """The numbers that an action is for a network: those of a Box, or n of a one-hot row.
 
     UserError unless the space is one of these kinds and, if a Box, has finite bounds.
+
+    >>> width(Box(-2, 2, (3,)), Box)
+    3
     """
     if not isinstance(act, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
@@ -88,6 +96,13 @@ def flat(net: Module) -> Module:
 
     An optimiser step, a target update, a gradient's norm or its mean over processes is then one
     operation. What would break the views (deepcopy, .to, zero_grad) has to come before this call.
+
+    >>> net = flat(nn.Linear(2, 1))
+    >>> tuple(net.theta.shape)
+    (3,)
+    >>> _ = net.theta.fill_(0.5)
+    >>> net.weight.tolist(), net.bias.tolist()
+    ([[0.5, 0.5]], [0.5])
     """
     params = list(net.parameters())
     theta = torch.cat([p.detach().flatten() for p in params])
@@ -102,7 +117,13 @@ def flat(net: Module) -> Module:
 
 
 def clone(net: Module) -> Module:
-    """The same network with parameters of its own, flat again."""
+    """The same network with parameters of its own, flat again.
+
+    >>> q = flat(nn.Linear(2, 1))
+    >>> q_targ = clone(q)
+    >>> q_targ.theta.equal(q.theta), q_targ.theta is q.theta
+    (True, False)
+    """
     return flat(deepcopy(net))
 
 
@@ -121,6 +142,11 @@ class Normaliser(nn.Module):
     """(x − mean) / std, with the mean and standard deviation of all x that it has been shown.
 
     x is (..., dim). `on=False` keeps mean 0 and std 1. The moments are pooled over all processes.
+
+    >>> norm = Normaliser(1)
+    >>> norm.update(torch.tensor([[1.0], [3.0]]))
+    >>> round(norm(torch.tensor([[5.0]])).item(), 3)
+    3.0
     """
 
     def __init__(self, dim: int, on: bool = True, limit: float = 10.0):
@@ -136,6 +162,7 @@ class Normaliser(nn.Module):
         return ((x - self.mean) / self.std).clamp(-self.limit, self.limit)
 
     def restore(self, x: Tensor) -> Tensor:
+        """The inverse of the call: from mean 0 and std 1 to the units of x."""
         return x * self.std + self.mean
 
     def update(self, x: Tensor) -> None:

@@ -196,6 +196,9 @@ def smoothed(y: np.ndarray, window: int) -> np.ndarray:
 
     Near an end it is the mean of those that there are. Cells without a value neither count nor get
     one.
+
+    >>> smoothed(np.array([0.0, 0.0, 3.0]), 3)
+    array([0. , 1. , 1.5])
     """
     rows = np.flatnonzero(np.isfinite(y))
     if window < 2 or not len(rows):
@@ -213,6 +216,11 @@ def resample(seeds: Sequence[Series]) -> Series:
 
     Seeds that share their x keep their values as they are; the others' are interpolated linearly,
     never beyond their ends, at no more than MOST points. Seeds without values do not count.
+
+    >>> long, short = np.array([0.0, 2.0]), np.array([1.0])
+    >>> x, ys = resample([(long, long), (short, 5 * short)])
+    >>> x, ys.tolist()
+    (array([1.]), [[1.0], [5.0]])
     """
     seeds = [(x, y) for x, y in seeds if len(x)]
     if not seeds:
@@ -227,7 +235,12 @@ def resample(seeds: Sequence[Series]) -> Series:
 
 
 def middle(ys: np.ndarray, estimate: str) -> np.ndarray:
-    """The mean, interquartile mean or median over the seeds of (..., seeds, n)."""
+    """The mean, interquartile mean or median over the seeds of (..., seeds, n).
+
+    >>> ys = np.array([[0.0], [1.0], [8.0]])
+    >>> [round(middle(ys, name).item(), 6) for name in ("mean", "iqm", "median")]
+    [3.0, 2.0, 1.0]
+    """
     if estimate == "mean":
         return ys.mean(-2)
     if estimate == "median":
@@ -238,7 +251,12 @@ def middle(ys: np.ndarray, estimate: str) -> np.ndarray:
 
 
 def spread(ys: np.ndarray, estimate: str, band: str) -> Series:
-    """The lower and upper end (n,) of the band around the middle of (seeds, n); NaN for none."""
+    """The lower and upper end (n,) of the band around the middle of (seeds, n); NaN for none.
+
+    >>> low, high = spread(np.array([[0.0], [1.0], [8.0]]), "mean", "range")
+    >>> low.item(), high.item()
+    (0.0, 8.0)
+    """
     seeds, n = ys.shape
     if band == "none" or seeds == 1:
         return np.full(n, np.nan), np.full(n, np.nan)

@@ -29,7 +29,16 @@ SHAPES = ("hidden", "activation", "norm_obs", "norm_ret")  # fields that make ot
 
 @dataclass
 class Policy:
-    """What an agent has learnt to do, and the environment that it has learnt it in."""
+    """What an agent has learnt to do, and the environment that it has learnt it in.
+
+    >>> from rlcourse import ppo
+    >>> env = gym.make("CartPole-v1")
+    >>> agent = ppo.Agent(4, env.action_space, ppo.Config(env="CartPole-v1"))
+    >>> policy = Policy(agent, Spaces(env.observation_space, env.action_space))
+    >>> obs, _ = env.reset(seed=0)
+    >>> env.action_space.contains(policy.act(obs))
+    True
+    """
 
     agent: nn.Module
     spaces: Spaces
@@ -133,7 +142,10 @@ def one(paths: list[Path], path: Path) -> Path:
 
 
 def load(path: Path | str, best: bool = False) -> Policy:
-    """The policy of a run's folder, a model file or a bundle; the last one, or the best."""
+    """The policy of a run's folder, a model file or a bundle; the last one, or the best.
+
+    UserError if there is none, or if the file is damaged or foreign.
+    """
     file = one(files(Path(path), best), Path(path))
     return build(checkpoint.load(file), file)
 

@@ -21,7 +21,18 @@ from rlcourse.utils.nets import width
 
 
 class Replay:
-    """The newest `size` transitions of this process, a row of float32 each."""
+    """The newest `size` transitions of this process, a row of float32 each.
+
+    >>> from rlcourse import sac
+    >>> from rlcourse.utils.config import Settings
+    >>> envs = Envs(sac.Config(env="Pendulum-v1", num_envs=2), Settings())
+    >>> memory = Replay(100, envs)
+    >>> obs, act = envs.reset_done(), envs.random_act()
+    >>> next_obs, rew, term, _ = envs.step(act)
+    >>> memory.add(obs, act, rew, next_obs, term)
+    >>> [tuple(x.shape) for x in next(memory.sample(count=1, minibatch=32))]
+    [(32, 3), (32, 1), (32,), (32, 3), (32,)]
+    """
 
     def __init__(self, size: int, envs: Envs):
         act_dim = width(envs.act_space, Box, Discrete)
@@ -79,6 +90,7 @@ class Replay:
                 path.unlink()
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
+        """Read the files that a checkpoint names; `state` is what `save` returned."""
         self.added, self.segments = state["added"], state["segments"]
         for segment in self.segments:
             rows = checkpoint.load(folder / name(segment))["rows"]
@@ -87,6 +99,7 @@ class Replay:
 
 
 def name(segment: list[int]) -> str:
+    """The file of one segment, of this process."""
     return f"{mpi.rank()}_{segment[0]}_{segment[1]}.pt"
 
 

@@ -14,7 +14,14 @@ from rlcourse.utils.config import UserError
 
 
 class Spaces:
-    """The spaces of one environment; `obs_dim` is the length of an encoded observation."""
+    """The spaces of one environment; `obs_dim` is the length of an encoded observation.
+
+    >>> spaces = Spaces(Discrete(3), Box(-2.0, 2.0, (1,)))
+    >>> spaces.encode([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> spaces.decode(np.array([[0.5], [9.0]])).tolist()
+    [[1.0], [2.0]]
+    """
 
     def __init__(self, obs: Space, act: Space):
         self.obs, self.act = obs, act
@@ -26,7 +33,7 @@ class Spaces:
                 self._middle = np.where(finite, act.high / 2 + act.low / 2, 0.0)
 
     def encode(self, obs: list[Any]) -> np.ndarray:
-        """N observations as (N, obs_dim) float32."""
+        """N observations as (N, obs_dim) float32; ValueError if they have another shape."""
         if isinstance(self.obs, Discrete):
             rows = np.zeros((len(obs), self.obs_dim), np.float32)
             rows[np.arange(len(obs)), np.array(obs) - self.obs.start] = 1
@@ -73,7 +80,11 @@ def _short(space: Space) -> str:
 
 
 def plain(space: Space) -> dict[str, Any]:
-    """A Box or Discrete space as plain data."""
+    """A Box or Discrete space as plain data.
+
+    >>> plain(Discrete(3))
+    {'kind': 'Discrete', 'n': 3, 'start': 0}
+    """
     if isinstance(space, Discrete):
         return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
     bounds = {"low": space.low.tolist(), "high": space.high.tolist()}
@@ -81,6 +92,7 @@ def plain(space: Space) -> dict[str, Any]:
 
 
 def from_plain(data: dict[str, Any]) -> Space:
+    """The space that `plain` gave this data for."""
     if data["kind"] == "Discrete":
         return Discrete(data["n"], start=data["start"])
     dtype = np.dtype(data["dtype"])

@@ -28,6 +28,7 @@ or the driver of the GPU) and set MUJOCO_GL=egl, or use a screen and MUJOCO_GL=g
 
 
 def has_screen() -> bool:
+    """Whether a window can be opened here."""
     return sys.platform in ("darwin", "win32") or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
@@ -42,6 +43,7 @@ class Gif:
         self.count, self.images = 0, []
 
     def add(self, frame: np.ndarray) -> None:
+        """Take a picture: (height, width, 3) of uint8."""
         from PIL import Image
 
         if self.count % self.every == 0:
@@ -49,6 +51,7 @@ class Gif:
         self.count += 1
 
     def save(self) -> None:
+        """Write the film."""
         content, (first, *others) = io.BytesIO(), self.images
         first.save(content, "GIF", save_all=True, append_images=others, duration=self.pause, loop=0)
         write(self.path, content.getvalue())
@@ -70,9 +73,11 @@ class Mp4:
         self.writer = get_writer(self.file, fps=fps, macro_block_size=2)
 
     def add(self, frame: np.ndarray) -> None:
+        """Take a picture: (height, width, 3) of uint8."""
         self.writer.append_data(frame)
 
     def save(self) -> None:
+        """Write the film."""
         self.writer.close()
         write(self.path, self.file.read_bytes())
         self.folder.cleanup()

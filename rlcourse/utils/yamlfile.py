@@ -20,6 +20,7 @@ class Loader(yaml.SafeLoader):
     """PyYAML's safe loader, without what can hide something or blow up."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        """A node; tags, anchors and aliases are mistakes."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _error("anchors (&) and aliases (*) are not taken: write the value out", event)
@@ -28,6 +29,7 @@ class Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """A mapping; a key that occurs twice is a mistake."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -95,8 +97,10 @@ def texts(node: yaml.Node, several: bool = True) -> list[str]:
 
 
 def data(node: yaml.Node) -> Any:
+    """A node's data."""
     return Loader("").construct_document(node)
 
 
 def dump(data: Any) -> str:
+    """Plain data as YAML that `load` reads to the same."""
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True)
