@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import difflib
 import inspect
 import itertools
 import re
@@ -13,10 +14,12 @@ from types import SimpleNamespace
 
 import gymnasium as gym
 import pytest
+import test_style
 import torch
 
+from exercises import bugs, course
 from rlcourse import ALGOS, run
-from rlcourse.utils import bundle, config, folders, grid, mpi, plot, policy
+from rlcourse.utils import bundle, config, folders, grid, logger, mpi, plot, policy
 from rlcourse.utils import check as checks
 from rlcourse.utils.run import Run
 
@@ -31,11 +34,17 @@ HEADINGS = [
     "Quick facts",
     "Where it sits",
     "The equations, derived",
+    "Pseudocode",
+    "The source",
     "What is easy to get wrong",
     "What is logged",
+    "Results",
     "Hyper-parameters",
     "Run it, change it",
+    "You should know",
     "Check yourself",
+    "Exercises",
+    "Other implementations",
     "Papers",
 ]
 FENCE = re.compile(r"^(`{3,})([\w{}-]*)[^\n`]*\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
@@ -163,6 +172,201 @@ def test_tests_that_a_page_names_exist(page):
         assert f"def {name}(" in tests
 
 
+# ------------------------------------------------------- anatomy of the pages of the algorithms
+
+STORED = {"vpg": "cartpole", "ppo": "cartpole", "ddpg": "pendulum", "td3": "pendulum"}
+STORED["sac"] = "pendulum"
+MEASURED = {  # what was planted (exercises/_author/bugs) for an item of "What is easy to get wrong"
+    "vpg": {
+        "One flag instead of two.": ["time limit as terminal", "sum through the ends"],
+        "`(B, 1)` against `(B,)`.": ["outer difference"],
+        "Playing the likeliest action while collecting.": ["likeliest action while collecting"],
+        "The sign.": ["descends the return"],
+    },
+    "ppo": {
+        "A first ratio that is not 1.": ["normaliser before the update"],
+        "A ratio that is always 1.": ["log π_old recomputed"],
+        "Min and sign.": ["max for min"],
+        "The clip without the minimum.": ["clip alone"],
+        "Columns that are shuffled apart.": ["columns shuffled apart"],
+        "The sign of the entropy.": ["entropy subtracted"],
+    },
+    "ddpg": {
+        "`(B, 1)` against `(B,)`.": ["outer difference"],
+        "`done` for `term`.": ["time limit as terminal"],
+        "A copy that does not copy.": ["target never moves"],
+        "ρ and $1 - \\rho$ exchanged.": ["ρ the wrong way round"],
+        "The action of the memory in Eq. 3.": ["actions of the memory in the policy's loss"],
+        "Down instead of up.": ["descends Q"],
+    },
+    "td3": {
+        "Trusting a curve.": [
+            "higher of the two",
+            "one critic trained",
+            "smoothing without limit",
+            "noise not around 0",
+        ],
+        "A time limit taken for an end.": ["time limit as terminal"],
+    },
+    "sac": {
+        "The correction of Eq. 6 left out.": ["no correction for tanh"],
+        "No entropy in Eq. 1,": [
+            "no entropy in the target",
+            "entropy subtracted in the target",
+            "higher of the two",
+        ],
+        "A sample without its gradient.": ["sample without gradient"],
+        "The sign of Eq. 5.": ["temperature the wrong way"],
+        "The sign of $H$.": ["entropy goal with the wrong sign"],
+        "`(B, 1)` against `(B,)`.": ["outer difference"],
+        "`done` for `term`.": ["time limit as terminal"],
+    },
+}
+
+
+def numbers(text):
+    """The equations that a text names: Eq. 2, Eq. 1 and 2, Eq. 1 to 3."""
+    found = set()
+    for first, word, last in re.findall(r"Eq\. (\d+)(?: (to|and) (\d+))?", text):
+        found |= {int(first)} | (set(range(int(first), int(last) + 1)) if word else set())
+    return found
+
+
+def tagged(algo, text=None):
+    """The equations of a file, or of a part of it."""
+    text = inspect.getsource(MODULES[algo]) if text is None else text
+    return {int(n) for n in re.findall(r"# Eq\. (\d+)$", text, re.MULTILINE)}
+
+
+def included(text):
+    return re.findall(r"^:pyobject: (\w+)$", text, re.MULTILINE)
+
+
+@every_algorithm
+def test_the_pseudocode_is_numbered_and_has_every_equation_and_a_function_in_each_line(algo):
+    rows = table(section(TEXTS[algo], "Pseudocode"))
+    assert [row[0] for row in rows] == [str(n + 1) for n in range(len(rows))]
+    assert {int(n) for row in rows for n in re.findall(r"\d+", row[3])} == tagged(algo)
+    for _, _, code, equations in rows:
+        here = re.findall(r"\[`([\w.]+)`\]\(../../rlcourse/algos/\w+\.py\)", code)
+        source = "".join(inspect.getsource(getattr(MODULES[algo], n.split(".")[0])) for n in here)
+        assert here and tagged(algo, source) >= set(map(int, re.findall(r"\d+", equations)))
+
+
+@every_algorithm
+def test_the_page_shows_every_function_and_class_of_the_file_once(algo):
+    nodes = ast.parse(inspect.getsource(MODULES[algo])).body
+    defined = [n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert sorted(included(section(TEXTS[algo], "The source"))) == sorted(defined)
+
+
+@every_algorithm
+def test_each_piece_of_the_source_stands_below_the_numbers_of_its_equations(algo):
+    text = section(TEXTS[algo], "The source")
+    assert numbers(text) == tagged(algo)
+    for title, below in re.findall(r"^\*\*(.*?)\*\*(.*?^:pyobject: \w+)$", text, re.M | re.S):
+        piece = inspect.getsource(getattr(MODULES[algo], included(below)[0]))
+        assert numbers(title) == tagged(algo, piece), title
+
+
+@every_algorithm
+def test_what_a_page_calls_word_for_word_the_same_is_the_same(algo):
+    text = section(TEXTS[algo], "The source")
+    for other, below in re.findall(r"} Word for word as in (\w+)(.*?)^:::::$", text, re.M | re.S):
+        for name in included(below):
+            here, there = (getattr(MODULES[a], name) for a in (algo, other.lower()))
+            assert inspect.getsource(here) == inspect.getsource(there), name
+
+
+def mistakes(algo):
+    """Title and text of each item of "What is easy to get wrong", on one line."""
+    text = section(TEXTS[algo], "What is easy to get wrong")
+    for item in re.split(r"^- ", text, flags=re.MULTILINE)[1:]:
+        title, _, told = " ".join(item.split()).removeprefix("**").partition("**")
+        yield title, told
+
+
+@every_algorithm
+def test_what_a_mistake_did_to_the_return_is_what_was_measured(algo):
+    said = {title: re.findall(r"\(\*\*(\w+)\*\*", told) for title, told in mistakes(algo)}
+    said = {title: levels[0] for title, levels in said.items() if levels}
+    measured = {
+        title: {bugs.LEVELS[bugs.bugs()[f"{algo}: {name}"].level].split()[0] for name in planted}
+        for title, planted in MEASURED[algo].items()
+    }
+    assert measured == {title: {level} for title, level in said.items()}
+
+
+@every_algorithm
+def test_wrong_answers_that_a_page_names_are_known_to_the_exercise(algo):
+    told = "".join(told for _, told in mistakes(algo))
+    found = re.findall(r"(\d\.\d) \*([^*]+)\*", told)
+    assert found
+    for id_, name in found:
+        assert name in [m.name for m in course.tasks()[id_].mutants], (id_, name)
+
+
+@every_algorithm
+def test_every_column_has_a_definition_a_healthy_value_and_a_symptom(algo):
+    for heading in ("Columns of every algorithm", f"Columns of {algo.upper()}"):
+        page = algo if heading.endswith(algo.upper()) else "vpg"
+        for row in table(section(TEXTS[page], heading)):
+            assert len(row) == 4 and all(row), row
+
+
+@every_algorithm
+def test_nine_of_ten_epochs_of_the_stored_runs_are_in_the_healthy_ranges(algo):
+    """The first row of an off-policy run holds one update only, and is left out."""
+    folder = ROOT / "experiments/results" / STORED[algo]
+    runs = [logger.read(path) for path in folder.glob(f"{algo}_*/*/progress.csv")]
+    rows = [row for run_ in runs for row in run_[hasattr(MODULES[algo].Config, "random_steps") :]]
+    ranges = 0
+    for cells in table(section(TEXTS[algo], f"Columns of {algo.upper()}")):
+        found = re.match(r"(-?[\d.]+) to (-?[\d.]+)", cells[2])
+        if found:
+            low, high = map(float, found.groups())
+            values = [row[names(cells[0])[0]] for row in rows]
+            share = sum(low <= value <= high for value in values) / len(values)
+            assert 0.87 <= share, (cells[0], share)
+            assert min(values) - low <= 0.05 * (high - low) + 1e-3, cells[0]  # and no wider
+            ranges += 1
+    assert ranges >= 4
+
+
+@every_algorithm
+def test_the_exercises_that_train_an_algorithm_are_on_its_page(algo):
+    listed = re.search(r"\{exercise-table\} (.*)", section(TEXTS[algo], "Exercises"))[1].split()
+    wanted = {"vpg": [3], "ppo": [4], "ddpg": [], "td3": [5], "sac": [6]}[algo]
+    assert {t.id for t in course.tasks().values() if t.ps in wanted} <= set(listed)
+    assert algo != "ddpg" or {"5.1", "5.2", "5.3"} <= set(listed)
+
+
+@every_algorithm
+def test_a_page_takes_about_twelve_minutes(algo):
+    """230 words a minute, without what is folded and the two tables that are looked up in."""
+    text = FENCE.sub("", TEXTS[algo])
+    text = re.sub(r"^(:{3,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for heading in ("What is logged", "Hyper-parameters", "Papers"):
+        text = text.replace(section(text, heading), "")
+    words = re.sub(r"\]\([^)]*\)|&emsp;|[|]", " ", MATHS.sub(" formula ", text)).split()
+    assert len(words) <= 13 * 230
+
+
+def test_the_overview_counts_the_lines_of_the_code():
+    text = (ROOT / "docs/algorithms/overview.md").read_text("utf-8")
+    code = {}
+    for algo, module in MODULES.items():
+        source = inspect.getsource(module)
+        kept = test_style.code_lines(source)
+        code[algo] = [row for n, row in enumerate(source.splitlines(), 1) if n in kept]
+    row = next(row for row in table(text) if row[0] == "lines of code")
+    assert row[1:] == [str(len(code[algo])) for algo in ALGOS]
+    for one, other, went, came, _ in table(section(text, "Each one as a diff of the previous")):
+        rows = list(difflib.unified_diff(code[one.lower()], code[other.lower()], n=0, lineterm=""))
+        signs = [row[0] for row in rows[2:]]
+        assert (int(went), int(came)) == (signs.count("-"), signs.count("+"))
+
+
 # -------------------------------------------------------------------------------------------- links
 
 
@@ -193,6 +397,69 @@ def test_a_linked_name_is_defined_in_the_file_it_links_to(page):
         text = (page.parent / target).read_text("utf-8")
         for part in name.split("."):
             assert re.search(rf"^ *(def|class) {part}\b|^{part}\b", text, re.MULTILINE), name
+
+
+# ----------------------------------------------------------------------------------- references
+
+KEY_PAPERS = (ROOT / "docs/research/key-papers.md").read_text("utf-8")
+NUMBER = r"\d\d(?:0[1-9]|1[0-2])\.\d{4,5}"
+ENTRY = re.compile(rf"^\| .* (\d{{4}}), \*([^*]+)\*[\s°]*\| \[({NUMBER})\]\(", re.MULTILINE)
+
+
+def plain(title):
+    """The words of a title, however it is shortened or spelt."""
+    words = re.sub(r"\(.*?\)|[^\w\s]", "", title.lower().replace("-", " ")).split()
+    return " ".join({"rl": "reinforcement learning"}.get(word, word) for word in words)
+
+
+def titled():
+    """Each number that stands right behind a title: the page, the title, the number."""
+    for page in PAGES + FRONT:
+        text = " ".join(prose(page.read_text("utf-8")).split())
+        for title, number in re.findall(rf"\*([^*]+)\*[\s,°|]*\[(?:arXiv:)?({NUMBER})\]", text):
+            yield page.name, plain(title), number
+
+
+@every_page
+def test_a_link_to_arxiv_goes_to_the_abstract_of_the_number_that_is_shown(page):
+    text = page.read_text("utf-8")
+    for url in re.findall(r"\w*:?/?/?(?:www\.)?arxiv\.org[^\s)>\"`]*", text, re.IGNORECASE):
+        number = re.fullmatch(rf"https://arxiv\.org(?:/abs/({NUMBER}))?", url)
+        assert number, url
+        if number[1]:  # five digits behind the point since 2015
+            assert len(number[1]) == (10 if number[1] >= "1501" else 9), url
+    for shown_, behind in re.findall(r"\[(?:arXiv:)?(\d{4}\.\d+)\]\(([^)\s]*)\)", text):
+        assert behind == f"https://arxiv.org/abs/{shown_}"
+
+
+@every_page
+def test_a_link_leads_to_a_safe_address(page):
+    for host in re.findall(r"http://([^\s/:)\"]+)", prose(page.read_text("utf-8"))):
+        assert host in ("localhost", "127.0.0.1"), host
+
+
+def test_a_number_stands_beside_one_title_on_all_pages():
+    known = {}
+    for page, title, number in titled():
+        for before in known.setdefault(number, []):
+            assert f" {title} " in f" {before} " or f" {before} " in f" {title} ", (page, number)
+        known[number].append(title)
+    assert sum(len(titles) > 1 for titles in known.values()) > 10
+
+
+def test_a_key_paper_is_listed_once_with_the_year_of_its_number():
+    entries = ENTRY.findall(KEY_PAPERS)
+    assert len(entries) == len(re.findall(r"^\|[^|]*\| \[\d", KEY_PAPERS, re.MULTILINE))
+    for part in (1, 2):
+        assert len({entry[part] for entry in entries}) == len(entries)
+    for year, title, number in entries:
+        assert year == f"20{number[:2]}", title
+
+
+def test_the_count_of_key_papers_is_that_of_its_tables():
+    rows = re.findall(r"^\| [^|]*\*[^|]*\|[^|]*\| [123] \|", KEY_PAPERS, re.MULTILINE)
+    assert f"which of {len(rows)} papers" in KEY_PAPERS
+    assert f"all {sum('°' in row for row in rows)} papers of it" in KEY_PAPERS
 
 
 # ------------------------------------------------------------------------------- snippets, commands
