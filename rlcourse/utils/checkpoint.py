@@ -65,6 +65,7 @@ def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
 
 
 def previous(path: Path) -> Path:
+    """Where the file before this one stays: NAME.prev.pt."""
     return path.with_suffix(".prev.pt")
 
 

@@ -92,13 +92,26 @@ def _similar(name: str) -> str:
 
 
 def episode_seed(seed: int, stream: int, env: int, episode: int) -> int:
-    """The seed of one episode: streams, environments and episodes never share one."""
+    """The seed of one episode: streams, environments and episodes never share one.
+
+    >>> episode_seed(0, TRAIN, 0, 0) == episode_seed(0, TEST, 0, 0)
+    False
+    """
     sequence = np.random.SeedSequence(seed, spawn_key=(stream, env, episode))
     return int(sequence.generate_state(1)[0])
 
 
 class Envs:
-    """The num_envs environments of this process. Rows are (N, obs_dim), (N, act_dim) and (N,)."""
+    """The num_envs environments of this process. Rows are (N, obs_dim), (N, act_dim) and (N,).
+
+    >>> from rlcourse import ppo
+    >>> envs = Envs(ppo.Config(env="CartPole-v1", num_envs=2), Settings())
+    >>> tuple(envs.reset_done().shape)
+    (2, 4)
+    >>> next_obs, rew, term, done = envs.step(torch.tensor([0, 1]))
+    >>> rew
+    tensor([1., 1.])
+    """
 
     def __init__(self, cfg: Any, settings: Settings):
         n = cfg.num_envs
@@ -131,7 +144,10 @@ class Envs:
         return torch.rand(n, *self.act_space.shape, device=self.device) * 2 - 1
 
     def step(self, act: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """next_obs (N, obs_dim), rew, term and done (N,) after one action of each environment."""
+        """next_obs (N, obs_dim), rew, term and done (N,) after one action of each environment.
+
+        FloatingPointError names the environment whose reward or observation is not finite.
+        """
         actions = self.spaces.decode(act.cpu().numpy())
         rows, rews, terms = [], [], []
         for i, action in enumerate(actions):
@@ -190,6 +206,7 @@ class Envs:
     # ---- saving and continuing
 
     def state_dict(self) -> dict[str, Any]:
+        """What continuing needs: the open episodes, and the actions that they have had."""
         return {
             "episode": self.episode,
             "over": self.over,

@@ -110,7 +110,11 @@ def evaluate(
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Mean, standard deviation, lowest, median and highest."""
+    """Mean, standard deviation, lowest, median and highest.
+
+    >>> summary([1.0, 2.0, 6.0])["median"]
+    2.0
+    """
     return {name: float(getattr(np, name)(values)) for name in SUMMARY}
 
 

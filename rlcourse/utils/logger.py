@@ -22,7 +22,11 @@ TIMES = ("Epoch", "TotalEnvInteracts")
 
 
 def group(column: str) -> str:
-    """rollout, eval, train or time."""
+    """rollout, eval, train or time.
+
+    >>> group("AverageEpRet"), group("AverageTestEpRet"), group("KL"), group("StepsPerSec")
+    ('rollout', 'eval', 'train', 'time')
+    """
     if column in TIMES or "Time" in column or "PerSec" in column:
         return "time"
     if "Test" in column:
@@ -108,18 +112,29 @@ class Logger:
             os.fsync(file.fileno())
 
     def close(self) -> None:
+        """Close TensorBoard's file."""
         if self.writes:
             self.events.close()
 
 
 def explained(predicted: "Tensor", target: "Tensor") -> "Tensor":
-    """The share of a target's variance that was predicted: 1 at best, 0 for a constant guess."""
+    """The share of a target's variance that was predicted: 1 at best, 0 for a constant guess.
+
+    >>> import torch
+    >>> ret = torch.tensor([1.0, 2.0, 3.0])
+    >>> explained(ret, ret), explained(torch.zeros(3), ret).abs().round(decimals=3)
+    (tensor(1.), tensor(0.))
+    """
     missed = (target - predicted.detach()).var(correction=0)
     return 1 - missed / (target.var(correction=0) + 1e-8)
 
 
 def table(rows: list[dict[str, Any]], header: bool = True) -> str:
-    """Rows as CSV text."""
+    r"""Rows as CSV text.
+
+    >>> table([{"Epoch": 1, "KL": 0.01}, {"Epoch": 2, "KL": None}])
+    'Epoch,KL\n1,0.01\n2,\n'
+    """
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -138,6 +153,11 @@ def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
 
 
 def read_text(text: str) -> list[dict[str, Any]]:
+    r"""Rows from CSV text; `read` says which are left out.
+
+    >>> read_text("Epoch,KL\n1,0.01\n2,\n3,0.0")
+    [{'Epoch': 1, 'KL': 0.01}, {'Epoch': 2, 'KL': None}]
+    """
     # A last row without its line feed may be torn even if it looks complete: 20 of 2048.
     head, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
     whole = [row for row in rows if len(row) == len(head)]

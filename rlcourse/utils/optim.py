@@ -25,6 +25,7 @@ class Adam:
         self.steps = torch.zeros((), device=self.theta.device)
 
     def step(self) -> None:
+        """One step along the gradient that is in `theta.grad`."""
         m, v = self.moments
         adam(
             *([self.theta], [self.theta.grad], [m], [v], [], [self.steps]),
@@ -33,10 +34,12 @@ class Adam:
         )
 
     def state_dict(self) -> dict[str, Any]:
+        """Learning rate, both moments and the number of steps."""
         m, v = self.moments
         return {"lr": self.lr, "m": m, "v": v, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
         self.lr = state["lr"]
         for mine, theirs in zip(self.moments, (state["m"], state["v"]), strict=True):
             mine.copy_(theirs)
@@ -47,6 +50,16 @@ def descend(opt: Adam, loss: Tensor, max_norm: float = inf) -> float:
     """One gradient step on the parameters of `opt` alone, and the norm of its gradient.
 
     The gradient is the mean over all processes, scaled down to `max_norm` where it is longer.
+
+    FloatingPointError, and no step, where the gradient is not finite.
+
+    >>> from rlcourse.utils.nets import flat
+    >>> net = flat(nn.Linear(1, 1, bias=False))
+    >>> opt = Adam(net, lr=0.1)
+    >>> before = net.theta.clone()
+    >>> norm = descend(opt, 3 * net(torch.ones(1, 1)).sum())
+    >>> round(norm, 3), round(float(net.theta - before), 3)
+    (3.0, -0.1)
     """
     grad = opt.theta.grad
     grad.zero_()
