@@ -163,7 +163,7 @@ class BugTable(SphinxDirective):
             kinds = Counter(b.mechanism[0] for b in found).most_common()
             ends = sorted(bugs.last_return(algo, b.name) for b in found)
             finite = [e for e in ends if e > -inf]  # the others stopped at a number not finite
-            told = f"{finite[0]:.0f} to {finite[-1]:.0f}"
+            told = f"{finite[0]:.0f} to {finite[-1]:.0f}" if finite else ""
             told += f"; {len(ends) - len(finite)} stopped" * (len(finite) < len(ends))
             listed = ", ".join(f"{kind} {n}" for kind, n in kinds)
             lines.append(f"| {name.split()[0]} | {len(found)} | {told} | {listed} |")
