@@ -32,7 +32,7 @@ def picture(panels: list[Any], alt: str) -> str:
     keys = [legend(p.key) for p in panels]
     shared = len(set(keys)) == 1
     parts = [
-        tag("div", p.svg() + ("" if shared else key), cls="panel")
+        tag("div", p.svg() + ("" if shared else key), cls="panel", style=f"width:{p.size[0]}px")
         for p, key in zip(panels, keys, strict=True)
     ]
     image = tag("div", "".join(parts), cls="panels", role="img", aria_label=alt)
@@ -97,7 +97,7 @@ class Play(Drawn):
 def script(app: Sphinx, page: str, template: str, context: dict, doctree: Any) -> None:
     """Only pages that have something to play with load the script."""
     if "data-play" in context.get("body", ""):
-        app.add_js_file("play.js")
+        app.add_js_file("play.js", loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

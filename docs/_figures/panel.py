@@ -169,7 +169,6 @@ class Panel:
             "svg",
             self.frame + inner,
             viewBox=f"0 0 {self.size[0]} {self.size[1]}",
-            style=f"max-width:{self.size[0]}px",
             data_x=" ".join(map(str, (*self.x, left, right))),
             data_y=" ".join(map(str, (*self.y, bottom, top))),
         )
@@ -218,6 +217,17 @@ class Diagram:
         self.body.append(tag("path", d=head, cls=f"head {cls}".strip()))
         return self
 
+    def loop(self, x: float, y: float, text: str, cls: str = "", up: bool = True) -> "Diagram":
+        """An arrow from a circle, whose edge is at (x, y), back to itself."""
+        way = -1 if up else 1
+        path = f"M{x - 9:.1f} {y:.1f}C{x - 26:.1f} {y + 40 * way:.1f} "
+        path += f"{x + 26:.1f} {y + 40 * way:.1f} {x + 9:.1f} {y:.1f}"
+        head = f"M{x + 9:.1f} {y:.1f}l{8} {6 * way}l-7 {4 * way}z"
+        self.body.append(tag("path", d=path, cls=f"arrow {cls}".strip()))
+        self.body.append(tag("path", d=head, cls=f"head {cls}".strip()))
+        self.body.append(Panel.write(text, x, y + (-36 if up else 46), "middle", cls.split()[0]))
+        return self
+
     def note(
         self, text: str, x: float, y: float, anchor: str = "middle", cls: str = ""
     ) -> "Diagram":
@@ -226,6 +236,4 @@ class Diagram:
 
     def svg(self) -> str:
         wide, high = self.size
-        return tag(
-            "svg", "".join(self.body), viewBox=f"0 0 {wide} {high}", style=f"max-width:{wide}px"
-        )
+        return tag("svg", "".join(self.body), viewBox=f"0 0 {wide} {high}")

@@ -96,7 +96,7 @@ def gae(lam: float, gamma: float) -> tuple[list[Panel], dict[str, Any]]:
     mean = Panel((0.2, 31.5), (0, 1), "steps that it looks ahead, k", "weight of the estimate A⁽ᵏ⁾")
     ks = [(k, (1 - lam) * lam ** (k - 1)) for k in range(1, 31)]
     mean.add(ks, "c1", kind="bars-6", name="estimates")
-    total = 1 / (1 - gamma * lam) if gamma * lam < 1 else float("inf")
+    total = 1 / (1 - gamma * lam)
     return [deltas, mean], {"total": total, "rest": 100 * lam**30, "tenth": weights[10]}
 
 
@@ -210,14 +210,14 @@ def bootstrap(n: float, which: float) -> tuple[list[Panel], dict[str, Any]]:
     n, which = int(n), int(which)
     sample = SAMPLES[which - 1, :n]
     means, chance, low, high = interval(sample)
-    one = Panel((-3, 3), (0, 0.4), "mean of a resample", "share of the resamples")
-    bins = np.clip(np.floor((means + 3) / 0.2).astype(int), 0, 29)
+    one = Panel((-3, 3), (0, 0.6), "mean of a resample", "share of the resamples")
+    bins = np.clip(np.floor((means + 3) / 0.2 + 1e-9).astype(int), 0, 29)
     shares = np.bincount(bins, weights=chance, minlength=30)
     heights = [(-2.9 + 0.2 * i, share) for i, share in enumerate(shares.tolist())]
     one.add(heights, "c0", "all resamples", "bars-10", name="resamples")
-    one.add([(low, 0.37), (high, 0.37)], "c1", "middle 95 %", "whiskers", name="interval")
-    one.add([(x, 0.015) for x in sample.tolist()], "c2", "the seeds", "dots", name="seeds")
-    one.add([(0, 0), (0, 0.4)], "c4 dash", "truth")
+    one.add([(low, 0.56), (high, 0.56)], "c1", "middle 95 %", "whiskers", name="interval")
+    one.add([(x, 0.51) for x in sample.tolist()], "c2", "the seeds", "dots", name="seeds")
+    one.add([(0, 0), (0, 0.6)], "c4 dash", "truth")
     ends = [interval(s[:n])[2:] for s in SAMPLES]
     good = [(k, lo, hi) for k, (lo, hi) in enumerate(ends, 1) if lo <= 0 <= hi]
     bad = [(k, lo, hi) for k, (lo, hi) in enumerate(ends, 1) if not lo <= 0 <= hi]
@@ -263,9 +263,9 @@ def time_limit(
     left = Panel((-0.6, 2.6), (-4, 12), "step t", "return R", xticks=steps)
     left.add(enumerate(rets), "c0", "R", "bars-34", name="returns")
     left.add([(-0.6, 0), (2.6, 0)], "axis")
-    left.add(enumerate(val), "c4", "V(s), what was expected", "dots")
+    left.add(enumerate(val), "c1", "V(s), what was expected", "dots")
     right = Panel((-0.6, 2.6), (-8, 8), "step t", "advantage A", xticks=steps)
-    right.add(enumerate(advs), "c1", "A = R − V(s)", "bars-34", name="advantages")
+    right.add(enumerate(advs), "c2", "A = R − V(s)", "bars-34", name="advantages")
     right.add([(-0.6, 0), (2.6, 0)], "axis")
     facts = {f"{k}{t}": v for k, xs in (("r", rets), ("a", advs)) for t, v in enumerate(xs)}
     return [left, right], facts
@@ -278,7 +278,7 @@ FIGURES = {
             "gae",
             "Bars that fall by the factor γλ from surprise to surprise, and by λ from estimate to"
             " estimate.",
-            (Knob("lam", "λ", 0, 1, 0.01, 0.95), Knob("gamma", "γ", 0.8, 1, 0.01, 0.99)),
+            (Knob("lam", "λ", 0, 1, 0.01, 0.95), Knob("gamma", "γ", 0.8, 0.99, 0.01, 0.99)),
             "All weights of surprises together: {total:1}. The one ten steps ahead counts"
             " {tenth:3}. Estimates that look more than 30 steps ahead have {rest:1} % of the"
             " weight.",
