@@ -26,6 +26,8 @@ sys.path.insert(0, str(DOCS))
 from _figures import closed, ideas, play, stored  # noqa: E402
 from _figures.panel import tag  # noqa: E402
 
+from rlcourse.utils.config import UserError  # noqa: E402
+
 
 def picture(panels: list[Any], alt: str) -> str:
     """Panels side by side where there is room; a legend below each, or one if all are the same."""
@@ -62,7 +64,7 @@ class Drawn(SphinxDirective):
         stored.opened.clear()
         try:
             html = self.draw(name, " ".join(alt.split()))
-        except LookupError as e:
+        except (LookupError, UserError) as e:
             raise self.error(str(e)) from e
         for path in [*(DOCS / "_figures").glob("*.py"), *stored.opened]:
             self.env.note_dependency(str(path))
