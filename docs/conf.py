@@ -23,12 +23,14 @@ extensions = [
     "made",
     "drawn",
     "docstrings",
+    "traced",
 ]
 exclude_patterns = ["_build", "_vendor", "_ext"]
 nitpicky = True
 # Names of other libraries, whose pages cannot be looked up without a network.
 nitpick_ignore_regex = [("py:.*", r"(?!rlcourse\b).*|rlcourse\.utils\.nets\.Module")]
 default_role = "code"
+smartquotes = False
 autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"

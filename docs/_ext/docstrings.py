@@ -1,7 +1,7 @@
-"""The docstrings of rlcourse as autodoc wants them, in reStructuredText; they are plain text, which is not.
+"""The docstrings of rlcourse, which are plain text, as the reStructuredText that autodoc wants.
 
-`name` is code, what is indented is shown as it stands, and no other letter means anything. A function
-also gets the equations that its lines are tagged with, a dataclass its fields and their comments.
+`name` is code, what is indented is shown as it stands, and no other letter means anything. To a
+function the equations are added that its lines are tagged with, to a dataclass its fields.
 """
 
 import dataclasses
@@ -41,7 +41,8 @@ def equations(function: Any) -> list[str]:
     tags = re.findall(r"# Eq\. (\d+)$", inspect.getsource(function), re.MULTILINE)
     text = sys.modules[function.__module__].__doc__ or ""
     found = dict(re.findall(r"^ {4}(Eq\. \d+) +(.*)$", text, re.MULTILINE))
-    return [f"    Eq. {n}   {found[f'Eq. {n}']}" for n in tags]
+    rows = (re.sub(" {4,}", "    ", found[f"Eq. {n}"]) for n in tags)
+    return [f"    Eq. {n}   {row}" for n, row in zip(tags, rows, strict=True)]
 
 
 def table(cls: type) -> list[str]:
@@ -64,7 +65,9 @@ def document(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
     if name.startswith("rlcourse.algos.") and inspect.isfunction(inspect.unwrap(obj)):
         made += restructured(["", *equations(inspect.unwrap(obj)), ""])
     if what == "class" and (dataclasses.is_dataclass(obj) or hasattr(obj, "_fields")):
-        made = (made if obj.__doc__ and not obj.__doc__.startswith(f"{obj.__name__}(") else []) + table(obj)
+        made = (
+            made if obj.__doc__ and not obj.__doc__.startswith(f"{obj.__name__}(") else []
+        ) + table(obj)
     lines[:] = made
 
 
@@ -77,8 +80,10 @@ def shorten(
 
 
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Functions and classes, but no `forward` that the docstring of its class says all about."""
     shown = inspect.isroutine(obj) or inspect.isclass(obj) or isinstance(obj, property)
-    return None if shown and not name.startswith("_") else True
+    silent = name == "forward" and not obj.__doc__
+    return None if shown and not silent and not name.startswith("_") else True
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
