@@ -404,12 +404,13 @@ def test_a_linked_name_is_defined_in_the_file_it_links_to(page):
 KEY_PAPERS = (ROOT / "docs/research/key-papers.md").read_text("utf-8")
 NUMBER = r"\d\d(?:0[1-9]|1[0-2])\.\d{4,5}"
 ENTRY = re.compile(rf"^\| .* (\d{{4}}), \*([^*]+)\*[\s°]*\| \[({NUMBER})\]\(", re.MULTILINE)
+SHORT = {"rl": "reinforcement learning", "ale": "arcade learning environment"}
 
 
 def plain(title):
     """The words of a title, however it is shortened or spelt."""
     words = re.sub(r"\(.*?\)|[^\w\s]", "", title.lower().replace("-", " ")).split()
-    return " ".join({"rl": "reinforcement learning"}.get(word, word) for word in words)
+    return " ".join(SHORT.get(word, word) for word in words)
 
 
 def titled():
