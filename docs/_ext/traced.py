@@ -31,6 +31,7 @@ TINY = {
 }
 SECTIONS = {"ppo": "On-policy: VPG and PPO", "sac": "Off-policy: DDPG, TD3 and SAC"}
 ALL = 12  # so many numbers are shown one by one, of more the lowest and the highest
+HARD = "\N{NO-BREAK SPACE}"
 Call = tuple[str, dict[str, Any], Any]  # function, its variables, what it returned
 
 
@@ -116,11 +117,13 @@ def shown(x: Any) -> tuple[str, str] | None:
         return "()", f"{x:.3g}"
     if not isinstance(x, torch.Tensor):
         return None
-    x = x.float()
+    x, shape = x.float(), str(tuple(x.shape)).replace(" ", HARD)
     if x.numel() > ALL:
-        return str(tuple(x.shape)), f"{x.min():.3g} to {x.max():.3g}"
-    rows = x.reshape(-1, x.shape[-1]) if x.ndim > 1 else x.reshape(1, -1)
-    return str(tuple(x.shape)), ";  ".join(" ".join(f"{v:.3g}" for v in row) for row in rows)
+        return shape, f"{x.min():.3g} to {x.max():.3g}"
+    if x.ndim < 2:
+        return shape, " ".join(f"{v:.3g}" for v in x.flatten())
+    rows = (HARD.join(f"{v:.3g}" for v in row) for row in x.reshape(-1, x.shape[-1]))
+    return shape, "<br>".join(rows)
 
 
 class UpdateTrace(SphinxDirective):
@@ -155,21 +158,21 @@ class UpdateTrace(SphinxDirective):
             for (code, equation), x in zip(returned, results, strict=True):
                 if code.removesuffix(".detach()") not in variables:
                     rows.append(("returned", x, code, equation))
-        lines = ["| name | symbol | shape | values | from | |", "|---|---|---|---|---|---|"]
+        lines = ["| name | symbol | shape | values | from |", "|---|---|---|---|---|"]
         for variable, x, code, equation in rows:
             if cells := shown(x):
                 code = code if code in ("given", "returned") else f"`{code}`".replace("|", r"\|")
-                symbol = self.symbol(algo, name, variable)
-                lines.append(
-                    f"| `{variable}` | {symbol} | {cells[0]} | {cells[1]} | {code} | {equation} |"
-                )
+                code = f"{equation}: {code}".replace("Eq. ", f"Eq.{HARD}") if equation else code
+                row = (f"`{variable}`", self.symbol(algo, name, variable), *cells, code)
+                lines.append(f"| {' | '.join(row)} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
     @staticmethod
     def symbol(algo: str, function: str, variable: str) -> str:
         """Of two symbols: on-policy the later one in a batch, off-policy the earlier one."""
         known = symbols(algo).get(variable.rpartition(".")[2], [""])
-        later = variable.startswith("b.") == (algo == "ppo") and function != "collect"
+        in_batch = variable.startswith(("b.", "Batch."))
+        later = in_batch if algo == "ppo" else not in_batch and function != "collect"
         return known[-1 if later else 0].replace("|", r"\|")
 
 
