@@ -74,7 +74,7 @@ class ExerciseTable(SphinxDirective):
             page = SETS[t.ps][0]
             mark = " ☾" * t.evening
             names = ", ".join(f"`{p}`" for p in dict.fromkeys(t.parts))
-            link = f"[{t.name}]({page}.md#{t.id.replace('.', '')}-{slug(t)}){mark}"
+            link = f"[{t.name}](/exercises/{page}.md#{t.id.replace('.', '')}-{slug(t)}){mark}"
             lines.append(f"| {t.id} | {link} | {names} | {t.minutes} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
