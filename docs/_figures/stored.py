@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from _figures.panel import Panel, nice
+from _figures.panel import Panel, Points, nice
 
 from rlcourse.utils.plot import RETURN, STEPS, TEST, curves
 
@@ -20,20 +20,26 @@ def read(name: str) -> Runs:
     return {key.partition("_")[0]: [run.columns for run in runs] for key, runs in found.items()}
 
 
-def seeds(runs: Runs, column: str, ylabel: str, y: tuple[float, float], mean: bool = True) -> Panel:
-    """A thin line for each seed, and their mean."""
+def seeds(runs: Runs, column: str, ylabel: str, y: tuple[float, float]) -> Panel:
+    """A thin line for each seed, and their mean where all of them have a value."""
     last = max(run[STEPS][-1] for group in runs.values() for run in group)
     ticks = [(at, f"{at / 1000:g}k" if at else "0") for at in nice(0, last, 5)]
     panel = Panel((0, last), y, "environment steps", ylabel, xticks=ticks)
     for algo, group in runs.items():
-        rows = [(r[STEPS][~np.isnan(r[column])], r[column][~np.isnan(r[column])]) for r in group]
-        for x, values in rows:
-            panel.add(zip(x.tolist(), values.tolist(), strict=True), f"{COLOURS[algo]} thin")
-        if mean:
-            x, middle = rows[0][0], np.mean([values for _, values in rows], axis=0)
-            text = f"{algo.upper()}, mean of {len(rows)} seeds"
-            panel.add(zip(x.tolist(), middle.tolist(), strict=True), f"{COLOURS[algo]} mean", text)
+        rows = np.array([run[column] for run in group])
+        x = group[0][STEPS]
+        for values in rows:  # NaN where no episode has ended, or nothing was evaluated
+            panel.add(known(x, values), f"{COLOURS[algo]} thin")
+        text = f"{algo.upper()}, mean of {len(rows)} seeds"
+        panel.add(known(x, rows.mean(0)), f"{COLOURS[algo]} mean", text)
+        if column == TEST:
+            panel.add(known(x, rows.mean(0)), COLOURS[algo], kind="dots")
     return panel
+
+
+def known(x: np.ndarray, y: np.ndarray) -> Points:
+    fine = ~np.isnan(y)
+    return zip(x[fine].tolist(), y[fine].tolist(), strict=True)
 
 
 def results_cartpole() -> list[Panel]:
