@@ -155,18 +155,17 @@ class BugTable(SphinxDirective):
         (algo,) = self.arguments
         for name in ("bugs.toml", f"{algo}.csv"):
             self.env.note_dependency(str(bugs.FOLDER / name))
-        right = bugs.last_return(algo, "")
-        lines = ["| the return is | mistakes | it ends at | kinds |", "|---|---|---|---|"]
-        lines.append(f"| right | | {right:.0f} | |")
+        planted = [b for b in bugs.bugs().values() if b.algo == algo]
+        lines = ["| the return is | mistakes | it ends at |", "|---|---|---|"]
+        lines.append(f"| right | | {bugs.last_return(algo, ''):.0f} |")
         for level, name in bugs.LEVELS.items():
-            found = [b for b in bugs.bugs().values() if b.algo == algo and b.level == level]
-            kinds = Counter(b.mechanism[0] for b in found).most_common()
-            ends = sorted(bugs.last_return(algo, b.name) for b in found)
-            finite = [e for e in ends if e > -inf]  # the others stopped at a number not finite
-            told = f"{finite[0]:.0f} to {finite[-1]:.0f}" if finite else ""
-            told += f"; {len(ends) - len(finite)} stopped" * (len(finite) < len(ends))
-            listed = ", ".join(f"{kind} {n}" for kind, n in kinds)
-            lines.append(f"| {name.split()[0]} | {len(found)} | {told} | {listed} |")
+            ends = sorted(bugs.last_return(algo, b.name) for b in planted if b.level == level)
+            told = [f"{e:.0f}" for e in ends if e > -inf]  # the others met a number not finite
+            stopped = [f"{len(ends) - len(told)} stopped"] * (len(told) < len(ends))
+            span = " to ".join(dict.fromkeys([*told[:1], *told[-1:]]))
+            lines.append(f"| {name.split()[0]} | {len(ends)} | {'; '.join([span, *stopped])} |")
+        kinds = Counter(b.mechanism[0] for b in planted).most_common()
+        lines += ["", f"Their kinds: {', '.join(f'{kind} {n}' for kind, n in kinds)}."]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
