@@ -7,6 +7,8 @@
     README.md         the card
 
 Equal runs make equal bytes. Nothing tells where or on which machine the run was made.
+
+The guide is docs/guide/sharing.md.
 """
 
 import io

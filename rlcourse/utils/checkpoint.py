@@ -3,6 +3,8 @@
 A file is what `torch.save` writes, followed by `#sha256:` and the digest of all before it; plain
 `torch.load` opens it too. Only tensors and plain data go in, and reading never runs code. A bundle
 is a zip with such a file in it, `model.pt`, which is read in memory: nothing is ever unpacked.
+
+The guide is docs/guide/saving.md.
 """
 
 import hashlib

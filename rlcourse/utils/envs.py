@@ -5,6 +5,8 @@ any reason (`done`); its next_obs is always the true successor. `reset_done` the
 episodes in the rows that ended. Each episode has a seed of its own, which depends only on the run's
 seed, the environment's number among those of all processes, and the episode's number in it. So an
 open episode can be played again to where it was, and a run continues as if it had never stopped.
+
+The guide is docs/guide/environments.md.
 """
 
 import difflib

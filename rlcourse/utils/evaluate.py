@@ -1,4 +1,7 @@
-"""How good a policy is: episodes in environments of their own, side by side."""
+"""How good a policy is: episodes in environments of their own, side by side.
+
+The guide is docs/guide/evaluation.md.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager

@@ -2,6 +2,8 @@
 
 Flags, YAML files and `ExperimentGrid` fill the same `Grid`, with texts that are read by the types
 of the fields. `expand` makes the runs and checks them as a whole; `train` does what is left.
+
+The guide is docs/guide/running.md.
 """
 
 import itertools

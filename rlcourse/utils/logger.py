@@ -3,6 +3,8 @@
 Columns have Spinning Up's names. One may begin late; a cell without a value stays empty.
 TensorBoard's tags are rollout/, eval/, train/ and time/ followed by the column; its x axis is the
 number of environment steps of all processes.
+
+The guide is docs/guide/logging.md.
 """
 
 import csv

@@ -3,6 +3,8 @@
 With one process nothing of MPI is imported, and an average is that of the process itself.
 All processes must call the same functions in the same order; one that waits for longer than
 `timeout` seconds ends the job with a message instead of hanging.
+
+The guide is docs/guide/mpi.md.
 """
 
 import os

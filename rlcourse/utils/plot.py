@@ -9,6 +9,8 @@ to the highest seed. Why no confidence interval? With few seeds it promises what
 "95 %" bootstrap interval of the mean contains it 74 times in 100 with three seeds, 83 with five.
 Lowest to highest is simply what happened. Nothing is smoothed unless you ask for it. With more than
 FEW experiments there are the bold lines alone.
+
+The guide is docs/guide/plotting.md.
 """
 
 import difflib
