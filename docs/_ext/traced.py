@@ -76,6 +76,10 @@ def origins(function: Any) -> tuple[dict[str, tuple[str, str]], list[tuple[str, 
     """Of each variable, and of each value returned: the code that computes it, its equation."""
     source = inspect.getsource(inspect.unwrap(function))
     rows, found, returned = source.splitlines(), {}, []
+
+    def code(node: ast.expr) -> str:
+        return " ".join(ast.get_source_segment(source, node).split())
+
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Assign | ast.Return) or node.value is None:
             continue
@@ -83,12 +87,12 @@ def origins(function: Any) -> tuple[dict[str, tuple[str, str]], list[tuple[str, 
         equation = tag[1] if tag else ""
         if isinstance(node, ast.Return):
             parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-            returned = [(ast.unparse(part), equation) for part in parts]
+            returned = [(code(part), equation) for part in parts]
             continue
         for target in node.targets:
             for name in target.elts if isinstance(target, ast.Tuple) else [target]:
                 name = name.value if isinstance(name, ast.Subscript) else name
-                found[ast.unparse(name)] = ast.unparse(node.value), equation
+                found[ast.unparse(name)] = code(node.value), equation
     return found, returned
 
 
