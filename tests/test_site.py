@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -121,12 +122,11 @@ def test_a_formula_that_katex_does_not_know_fails_the_build_with_file_and_line(t
 
 @pytest.fixture(scope="module")
 def figures():
-    """docs/_figures, as the build imports it."""
-    sys.path.insert(0, str(ROOT / "docs"))
-    from _figures import closed, ideas, play, stored
-
-    yield {"closed": closed, "ideas": ideas, "play": play, "stored": stored}
-    sys.path.remove(str(ROOT / "docs"))
+    """docs/_figures and docs/_ext/drawn.py, as the build imports them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs/_ext"))
+        drawn = import_module("drawn")  # which adds docs/ to the path
+    yield {"closed": drawn.closed, "play": drawn.play, "drawn": drawn}
 
 
 def small_site(folder, text):
@@ -215,13 +215,15 @@ def test_without_javascript_the_figure_stands_still_and_hides_its_sliders(playgr
     context.close()
 
 
-def test_a_figure_is_the_same_when_another_process_draws_it(site, figures):
+def test_every_figure_is_on_a_page_and_the_same_when_another_process_draws_it(site, figures):
+    unused = dict(figures["drawn"].FIGURES)
     for page in sorted((ROOT / "docs").rglob("*.md")):
         html = site / page.relative_to(ROOT / "docs").with_suffix(".html")
         for name in re.findall(r"^```\{drawn\} (\S+)$", page.read_text("utf-8"), re.MULTILINE):
-            made = [getattr(m, name.replace("-", "_"), None) for m in figures.values()]
-            for panel in next(filter(None, made))():
+            for panel in figures["drawn"].FIGURES[name]():
                 assert panel.svg() in html.read_text("utf-8"), f"{page.name}: {name}"
+            unused.pop(name, None)
+    assert not unused
 
 
 def test_a_figure_without_a_description_fails_the_build(tmp_path):
@@ -233,7 +235,7 @@ def test_stored_runs_are_noted_so_that_a_figure_follows_them(tmp_path):
     text = "# A\n\n```{drawn} results-walker2d\n:alt: curves\n```\n"
     assert small_site(tmp_path, text).returncode == 0
     env = pickle.loads((tmp_path / "out/.doctrees/environment.pickle").read_bytes())
-    noted = [path for path in env.dependencies["index"] if path.endswith("progress.csv")]
+    noted = [p for p in map(str, env.dependencies["index"]) if p.endswith("progress.csv")]
     assert len(noted) == len(list((ROOT / "experiments/results/walker2d").rglob("progress.csv")))
 
 

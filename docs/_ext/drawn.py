@@ -24,9 +24,16 @@ DOCS = Path(__file__).parent.parent
 sys.path.insert(0, str(DOCS))
 
 from _figures import closed, ideas, play, stored  # noqa: E402
-from _figures.panel import tag  # noqa: E402
+from _figures.panel import Diagram, Panel, tag  # noqa: E402
 
 from rlcourse.utils.config import UserError  # noqa: E402
+
+FIGURES = {  # by what they return
+    name.replace("_", "-"): f
+    for module in (closed, stored, ideas)
+    for name, f in vars(module).items()
+    if getattr(f, "__annotations__", 0) in ({"return": list[Panel]}, {"return": list[Diagram]})
+}
 
 
 def picture(panels: list[Any], alt: str) -> str:
@@ -79,11 +86,9 @@ class Drawn(SphinxDirective):
     def draw(self, name: str, alt: str) -> str:
         if not alt:
             raise LookupError(f"{name}: say what is seen, in :alt:")
-        there = [vars(m).get(name.replace("-", "_")) for m in (closed, stored, ideas)]
-        made = next(filter(None, there), None)
-        if made is None:
-            raise LookupError(f"no figure {name} in docs/_figures")
-        return picture(made(), alt)
+        if name not in FIGURES:
+            raise LookupError(f"no figure {name}; there are {', '.join(FIGURES)}")
+        return picture(FIGURES[name](), alt)
 
 
 class Play(Drawn):
