@@ -1,9 +1,12 @@
 """What the reference says of the code is so: names, messages, examples, and the kinds of blocks."""
 
 import ast
+import contextlib
 import doctest
+import inspect
 import re
 import shlex
+import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from rlcourse import ALGOS, run
+from rlcourse.utils import config, logger, tuned
+from rlcourse.utils.config import Settings
+from rlcourse.utils.run import Run
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -20,6 +26,9 @@ MODULES = [
     ".".join(p.relative_to(ROOT).with_suffix("").parts) for p in SOURCES if "__" not in p.name
 ]
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+# A run of a second: short epochs, small networks
+SMALL = {"num_envs": 2, "horizon": 64, "passes": 1, "minibatch": 64}
+SMALL_OFF = {"num_envs": 2, "horizon": 4, "random_steps": 8, "minibatch": 8, "memory": 1000}
 
 every_module = pytest.mark.parametrize("module", MODULES)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -179,26 +188,45 @@ def test_terms_in_code_font_of_the_glossary_are_there():
         assert there or set(term.split(".")) <= strings, term
 
 
+@pytest.fixture(scope="module")
+def columns():
+    """All that the five algorithms log."""
+    found = set()
+    for algo in ALGOS:
+        module = import_module(f"rlcourse.algos.{algo}")
+        sizes = SMALL_OFF if hasattr(module.Config, "memory") else SMALL
+        opened = Run(module.Config(env="Pendulum-v1", epochs=1, **sizes), show=False)
+        module.train(opened.cfg, opened)
+        found |= set(opened.rows[0])
+    return found
+
+
+def test_the_guide_to_the_log_has_every_column_in_its_group(columns):
+    for name, listed, _ in rows(text("docs/guide/logging.md"), "The columns"):
+        there = re.findall(r"`(\w+)`", listed)
+        assert sorted(there) == sorted(c for c in columns if logger.group(c) == name.strip("`"))
+
+
+def test_every_equation_is_in_the_anatomy_of_an_update():
+    page = text("docs/source/anatomy-of-an-update.md")
+    for algo in ("ppo", "sac"):
+        shown = set(re.findall(rf"^```\{{update-trace\}} {algo} (\w+)", page, re.MULTILINE))
+        assert set(equations(f"rlcourse.algos.{algo}")) - {"track"} <= shown
+
+
 # ----------------------------------------------------------------------------------- messages
 
 
 @cache
 def templates():
     """The strings of the source, each as the fixed texts between what is filled in."""
-    found = []
-    for path in (*SOURCES, ROOT / "Makefile"):
-        if path.suffix != ".py":
-            found += [
-                [line.strip()] for line in re.split(r"\$\(PYTHON\)|['\n]", path.read_text("utf-8"))
-            ]
-            continue
+    found = [[line] for line in re.split(r"\$\([^()]*\)+|\$\(error |['\n]", text("Makefile"))]
+    for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values = node.values if isinstance(node, ast.JoinedStr) else [node]
-            fixed = [
-                v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)
-            ]
-            found += [fixed] if fixed else []
-    return found
+            constants = [v.value for v in values if isinstance(v, ast.Constant)]
+            found.append([value for value in constants if isinstance(value, str)])
+    return [parts for parts in found if "".join(parts).strip()]
 
 
 def quoted(page):
@@ -219,7 +247,7 @@ MESSAGES = [
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_that_is_quoted_is_one_of_the_source(message):
     for fixed in templates():
-        parts = [part for part in fixed if part.strip()]
+        parts = [part.strip() for part in fixed if part.strip()]
         kept = [part for part in parts if part in message]
         whole = len(kept) == len(parts) or "..." in message
         if whole and sum(map(len, kept)) > 10 or any(message in part for part in parts):
@@ -282,3 +310,75 @@ def test_a_page_has_no_kind_of_block_that_nothing_checks(page):
         opened.append(mark)
         assert kind in KINDS or re.fullmatch(r"\{[a-z-]+\}", kind), f"{page.name}: {mark}{kind}"
     assert not opened
+
+
+# ----------------------------------------------------------------------------------- commands
+
+ELSEWHERE = ("make", "sbatch", "srun", "mpiexec", ".")  # not a command of this program
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """An empty folder, short epochs of small networks, and a tenth of the epochs."""
+
+    def usual(cls, **values):
+        names = list(inspect.signature(cls).parameters)
+        before = cls.__init__.__defaults__
+        given = dict(zip(names[-len(before) :], before, strict=True)) | values
+        monkeypatch.setattr(
+            cls.__init__, "__defaults__", tuple(given[n] for n in names[-len(before) :])
+        )
+        for name, value in values.items():
+            monkeypatch.setattr(cls.__dataclass_fields__[name], "default", value)
+
+    for algo in ALGOS:
+        cls = import_module(f"rlcourse.algos.{algo}").Config
+        epochs = cls.__dataclass_fields__["epochs"].default // 10
+        usual(cls, **(SMALL_OFF if hasattr(cls, "memory") else SMALL), epochs=epochs, hidden=(8,))
+    parse, values = config.parse, tuned.values
+    monkeypatch.setattr(config, "parse", lambda *field: tenth(field[2], parse(*field)))
+    less = lambda *key: {n: tenth(n, x) for n, x in values(*key).items()}  # noqa: E731
+    monkeypatch.setattr(tuned, "values", less)
+    usual(Settings, eval_episodes=1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+
+
+def tenth(name, value):
+    return max(1, value // 10) if name == "epochs" else value
+
+
+def blocks(page, kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text(f"docs/{page}.md"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["start/first-run", "start/ten-minutes", "guide/running"])
+def test_the_commands_of_a_page_work_one_after_the_other(page, small, capsys):
+    """As they stand, on a small scale; those that need a cluster or make are left out."""
+    for code in blocks(page, "yaml"):
+        Path(re.match(r"# (\S+)", code)[1]).write_text(code, encoding="utf-8")
+    printed = ""
+    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] in ELSEWHERE:
+            continue
+        assert words[:3] == ["python", "-m", "rlcourse.run"], line
+        with contextlib.suppress(SystemExit):  # --help
+            code = run.main(words[3:])
+            out, err = capsys.readouterr()
+            printed += out
+            assert code == 0, f"{line}: {err}"
+    if page == "start/first-run":
+        shown = re.search(
+            r"^```\n(ppo on .*?)^```$", text(f"docs/{page}.md"), re.MULTILINE | re.DOTALL
+        )[1]
+        kinds = {kind(line) for line in printed.splitlines()}
+        assert {kind(line) for line in shown.splitlines()} - {"..."} <= kinds
+
+
+def kind(line):
+    """A line with its numbers made equal, whatever their width."""
+    return " ".join(re.sub(r"-?[\d.:]+(e-?\d+)?", "0", line).split())
