@@ -21,6 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "katexssr",
     "made",
+    "atlas",
     "drawn",
     "docstrings",
     "traced",
