@@ -9,7 +9,7 @@ from rlcourse.utils.plot import RETURN, STEPS, TEST, curves
 
 RESULTS = Path(__file__).parents[2] / "experiments/results"
 opened: list[Path] = []  # what a figure has read, for Sphinx to see when it has to be drawn anew
-COLOURS = {"vpg": "c1", "ppo": "c0", "ddpg": "c1", "td3": "c0", "sac": "c2"}
+LOOKS = {"vpg": "c1 dash", "ppo": "c0", "ddpg": "c1 dash", "td3": "c0", "sac": "c2 dot"}
 Runs = dict[str, list[dict[str, np.ndarray]]]
 
 
@@ -27,13 +27,13 @@ def seeds(runs: Runs, column: str, ylabel: str, y: tuple[float, float]) -> Panel
     panel = Panel((0, last), y, "environment steps", ylabel, xticks=ticks)
     for algo, group in runs.items():
         rows = np.array([run[column] for run in group])
-        x = group[0][STEPS]
+        x, look = group[0][STEPS], LOOKS[algo]
         for values in rows:  # NaN where no episode has ended, or nothing was evaluated
-            panel.add(known(x, values), f"{COLOURS[algo]} thin")
+            panel.add(known(x, values), f"{look[:2]} thin")
         text = f"{algo.upper()}, mean of {len(rows)} seeds"
-        panel.add(known(x, rows.mean(0)), f"{COLOURS[algo]} mean", text)
+        panel.add(known(x, rows.mean(0)), f"{look} mean", text)
         if column == TEST:
-            panel.add(known(x, rows.mean(0)), COLOURS[algo], kind="dots")
+            panel.add(known(x, rows.mean(0)), look[:2], kind="dots")
     return panel
 
 
