@@ -164,6 +164,7 @@ def assert_one_line(capsys, code, fragments):
         assert fragment in err
 
 
+@pytest.mark.fault("mistake")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_one_line_that_says_what_to_do_and_creates_nothing(words, prepared, capsys):
     before = sorted(Path().rglob("*"))
@@ -171,6 +172,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do_and_creates_nothing(words, p
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.fault("foreign")
 def test_values_are_data_and_never_run(capsys):
     code = "__import__('pathlib').Path('executed').touch()"
     for flag in ("--gamma", "--hidden", "--seed", "--norm-obs", "--activation", "--device"):
@@ -192,6 +194,7 @@ def test_a_missing_gpu_is_named(capsys):
     assert_one_line(capsys, command("ppo --env CartPole-v1 --device cuda"), ["torch sees 0 GPUs"])
 
 
+@pytest.mark.fault("mistake")
 @pytest.mark.parametrize(
     ("package", "env", "folder", "extra"),
     [
@@ -210,6 +213,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
     assert_one_line(capsys, code, [f"--env {env}", f'pip install -e ".[{extra}]"'])
 
 
+@pytest.mark.fault("wrong-launcher")
 def test_mpiexec_that_is_missing_is_named(monkeypatch, capsys):
     monkeypatch.setattr(sys, "executable", str(Path("python").absolute()))
     monkeypatch.setenv("PATH", "")
@@ -217,6 +221,7 @@ def test_mpiexec_that_is_missing_is_named(monkeypatch, capsys):
     assert_one_line(capsys, code, ["--cpu 2 needs mpiexec", ".[mpi]"])
 
 
+@pytest.mark.fault("mistake")
 def test_a_folder_without_permission_is_named(monkeypatch, capsys):
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     code = command("ppo --env CartPole-v1")

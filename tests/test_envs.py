@@ -204,6 +204,7 @@ def test_next_obs_at_a_time_limit_is_the_true_last_observation():
     assert not torch.equal(begun, after)
 
 
+@pytest.mark.fault("side-by-side")
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "Scripted-v0", "FrozenLake-v1"])
 def test_n_environments_equal_n_single_ones_step_for_step(name):
     n, generator = 3, random_source()
@@ -236,6 +237,7 @@ def test_a_step_hands_out_rows_and_vectors_of_float32():
     assert {x.dtype for x in (obs, after, *vectors)} == {torch.float32}
 
 
+@pytest.mark.fault("drifts")
 @pytest.mark.parametrize("n", [1, 3])
 def test_what_was_handed_out_is_not_overwritten_later(n):
     env, generator, given, copies = envs("Scripted-v0", n), random_source(), [], []
@@ -251,6 +253,7 @@ def test_finished_episodes_are_counted_with_return_and_length():
     assert env.finished == [(6.0, 3)] * 4  # 1 + 2 + 3, twice in each
 
 
+@pytest.mark.fault("never-ends")
 def test_max_ep_len_cuts_an_endless_episode_as_truncation():
     env = envs("Endless-v0", num_envs=1, max_ep_len=5)
     trace = [play(env, 1, random_source())[3:] for _ in range(10)]
@@ -258,6 +261,7 @@ def test_max_ep_len_cuts_an_endless_episode_as_truncation():
     assert [float(done) for _, done in trace] == [0, 0, 0, 0, 1] * 2
 
 
+@pytest.mark.fault("drifts")
 def test_a_reward_may_be_a_numpy_array():
     env = envs("Scripted-v0", fault="array", length=4)
     env.reset_done()
@@ -285,6 +289,7 @@ def test_environments_begin_differently_and_so_do_their_episodes_and_runs():
     assert len(set(starts)) == 27
 
 
+@pytest.mark.fault("side-by-side")
 def test_two_processes_play_the_episodes_that_one_would(monkeypatch):
     alone = envs("Scripted-v0", num_envs=4)
     monkeypatch.setattr(mpi, "size", lambda: 2)
@@ -300,6 +305,7 @@ def test_two_processes_play_the_episodes_that_one_would(monkeypatch):
     assert max(alone.episode) > 2
 
 
+@pytest.mark.fault("side-by-side")
 def test_evaluation_shares_its_episodes_out_over_the_processes(monkeypatch):
     settings = Settings(eval_episodes=5)
     monkeypatch.setattr(mpi, "size", lambda: 2)
@@ -313,6 +319,7 @@ def test_evaluation_shares_its_episodes_out_over_the_processes(monkeypatch):
 # ------------------------------------------------------------------------------------- faults
 
 
+@pytest.mark.fault("not-finite")
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize(("field", "name"), [("obs", "observation"), ("reward", "reward")])
 def test_a_value_that_is_not_finite_is_refused_at_its_step(field, name, value):
@@ -323,12 +330,14 @@ def test_a_value_that_is_not_finite_is_refused_at_its_step(field, name, value):
         play(env, 1, random_source())
 
 
+@pytest.mark.fault("not-finite")
 def test_a_first_observation_that_is_not_finite_is_refused():
     env = envs("Scripted-v0", 2, fault="obs nan", at=0)
     with pytest.raises(FloatingPointError, match="observation of environment 0, episode 0, step 0"):
         env.reset_done()
 
 
+@pytest.mark.fault("not-finite")
 def test_a_reward_that_is_too_large_for_the_networks_is_refused():
     env = envs("Scripted-v0", 2, length=5, fault="reward 1e39", at=2)
     play(env, 1, random_source())
@@ -343,6 +352,7 @@ def test_large_but_finite_values_are_let_through():
     assert after[:, 0].tolist() == [np.float32(3e38)] * 2
 
 
+@pytest.mark.fault("not-finite")
 def test_the_place_names_the_environment_among_all_processes(monkeypatch):
     monkeypatch.setattr(mpi, "rank", lambda: 1)
     monkeypatch.setattr(mpi, "size", lambda: 2)
@@ -352,6 +362,7 @@ def test_the_place_names_the_environment_among_all_processes(monkeypatch):
         env.step(torch.zeros(2))
 
 
+@pytest.mark.fault("raises")
 def test_an_environment_that_raises_is_named_in_a_note():
     env = envs("Scripted-v0", 2, length=5, fault="raise", at=2)
     env.reset_done()
@@ -361,6 +372,7 @@ def test_an_environment_that_raises_is_named_in_a_note():
     assert "environment 0, episode 0, step 2" in "".join(error.value.__notes__)
 
 
+@pytest.mark.fault("drifts")
 def test_an_observation_of_another_shape_is_refused():
     env = envs("Scripted-v0", 1, fault="shape", at=1)
     env.reset_done()
@@ -391,6 +403,7 @@ def test_actions_are_mapped_to_the_box_and_clipped(low, high, expected):
     assert {action.dtype for action in got} == {np.dtype(np.float32)}
 
 
+@pytest.mark.fault("bounds")
 def test_each_dimension_of_an_action_has_its_own_bounds():
     low, high = np.array([-1, 0, -np.inf], np.float32), np.array([2, 7, np.inf], np.float32)
     env = envs("Recorder-v0", 2, act=Box(low, high))
@@ -443,6 +456,7 @@ REPLAYED = {
 }
 
 
+@pytest.mark.fault("killed")
 @pytest.mark.parametrize("name", REPLAYED)
 def test_saved_environments_continue_bit_for_bit(name, tmp_path):
     if REPLAYED[name]:
@@ -560,12 +574,14 @@ def test_an_evaluation_changes_neither_random_numbers_nor_the_training_environme
     assert torch.equal(env.reset_done(), shown)
 
 
+@pytest.mark.fault("never-ends")
 def test_an_evaluation_ends_where_an_environment_never_does(monkeypatch):
     monkeypatch.setattr(evaluate, "NO_LIMIT", 50)
     evaluation = Evaluation("Endless-v0", 0, Settings(eval_episodes=2))
     assert [n for _, n in evaluation.play(policy_for(evaluation.envs[0]), 0)] == [50, 50]
 
 
+@pytest.mark.fault("not-finite")
 def test_an_evaluation_whose_return_is_not_finite_is_refused():
     settings = Settings(eval_episodes=2, env_kwargs={"length": 3, "fault": "reward nan", "at": 2})
     evaluation = Evaluation("Scripted-v0", 0, settings)

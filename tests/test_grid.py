@@ -211,6 +211,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.fault("mistake")
 @pytest.mark.parametrize("text", MISTAKES, ids=range(len(MISTAKES)))
 def test_a_mistake_in_a_file_is_one_line_with_its_place_and_creates_nothing(text, capsys):
     Path("grid.yaml").write_text(text)
@@ -218,6 +219,7 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place_and_creates_nothing(text
     assert everything() == [Path("grid.yaml")]
 
 
+@pytest.mark.fault("mistake")
 def test_a_file_that_is_no_text_or_not_there_is_one_line(capsys):
     Path("bad.yaml").write_bytes(b"algo: ppo\nenv: \xff\xfe\n")
     assert_one_line(capsys, command("bad.yaml"), ["bad.yaml:2: ", "UTF-8"])
@@ -226,6 +228,7 @@ def test_a_file_that_is_no_text_or_not_there_is_one_line(capsys):
     assert_one_line(capsys, command("folder.yaml"), ["folder.yaml cannot be read: Is a directory"])
 
 
+@pytest.mark.fault("bomb")
 def test_a_bomb_of_aliases_is_refused_at_once():
     bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
     Path("bomb.yaml").write_text(bomb)
@@ -524,6 +527,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_listed(count, failing,
     assert capsys.readouterr().out.count("finished already") == 2
 
 
+@pytest.mark.fault("process-fails")
 @pytest.mark.parametrize(
     ("failing", "why"), [("exit", "exit code 7"), ("kill", "SIGKILL")], indirect=["failing"]
 )
@@ -533,6 +537,7 @@ def test_a_job_that_vanishes_is_a_failure_with_its_cause(failing, why, capsys):
     assert why in capsys.readouterr().out
 
 
+@pytest.mark.fault("in-use")
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_run_in_use_is_left_alone_and_the_others_are_done(count, capsys):
     held = folders.take(Path("data/exp/exp_s1"))
@@ -564,6 +569,7 @@ def rows_of(*seeds):
     return [newest(Path(f"data/exp/exp_s{seed}/progress.csv")).get("Epoch", 0) for seed in seeds]
 
 
+@pytest.mark.fault("signal")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_grid_saves_its_runs_and_continues_bit_for_bit(number, code, capsys, monkeypatch):
     monkeypatch.setattr(jobs, "INTERVAL", 0.02)
@@ -614,6 +620,7 @@ def alive(pid):
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
 
 
+@pytest.mark.fault("killed")
 @needs_proc
 def test_a_killed_grid_leaves_no_process_behind(grid_at_work):
     process, children = grid_at_work
@@ -630,6 +637,7 @@ def deaf(monkeypatch):
     monkeypatch.setattr("rlcourse.utils.run.Run._leave", lambda *_: None)
 
 
+@pytest.mark.fault("signal")
 @needs_proc
 def test_a_second_signal_ends_a_grid_at_once(deaf, grid_at_work):
     process, children = grid_at_work

@@ -238,6 +238,7 @@ def test_a_step_goes_down():
     assert (net(x) ** 2).mean() < loss[0]
 
 
+@pytest.mark.fault("not-finite")
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("max_norm", [0.5, torch.inf])
 def test_a_gradient_that_is_no_number_raises_and_leaves_everything_as_it_was(bad, max_norm):
@@ -255,6 +256,7 @@ def test_a_gradient_that_is_no_number_raises_and_leaves_everything_as_it_was(bad
     assert net.theta.isfinite().all()
 
 
+@pytest.mark.fault("not-finite")
 @pytest.mark.parametrize(
     "algo, field",
     [(algo, field) for algo in ON_POLICY for field in ("obs", "adv", "ret")]
@@ -377,6 +379,7 @@ def test_a_column_that_never_changes_becomes_0_and_no_nan():
     assert norm(x).isfinite().all()
 
 
+@pytest.mark.fault("short-episodes")
 @agents
 def test_learning_is_free_of_nan_when_an_observation_never_changes(algo, space):
     agent, cfg = new_agent(algo, space)
@@ -470,6 +473,7 @@ def test_actions_beyond_the_box_are_clipped_in_each_dimension():
     np.testing.assert_allclose(units, [[-1, 7], [2, 0], [2, 3.5]])
 
 
+@pytest.mark.fault("bounds")
 def test_a_dimension_without_bounds_is_passed_on_and_one_with_a_single_bound_clipped_there():
     inf = np.inf
     both = Spaces(Discrete(2), vector([-inf, 0, -inf, -2], [inf, inf, 5, 4]))

@@ -683,6 +683,7 @@ def test_the_first_actions_are_uniform_and_then_the_policy_acts(algo):
     assert (random_act.sort().values / 2 + 0.5 - share).abs().max() < 1.95 / 1000**0.5
 
 
+@pytest.mark.fault("repeat")
 @each
 def test_the_first_actions_repeat_with_the_seed_and_differ_with_another(algo):
     one, same, other = (collected(algo, 20, seed=seed) for seed in (3, 3, 4))
@@ -701,6 +702,7 @@ UNBOUNDED = [(algo, env) for algo in (ddpg, td3, sac) for env in ("Unbounded-v0"
 DISCRETE = [(algo, env) for algo in (ddpg, td3) for env in ("CartPole-v1", "Chosen-v0")]
 
 
+@pytest.mark.fault("mistake")
 @pytest.mark.parametrize("algo, env", UNBOUNDED + DISCRETE)
 def test_other_actions_are_refused_in_one_line_that_names_ppo(algo, env, capsys):
     assert run.main([algo.__name__.split(".")[-1], "--env", env]) == 2
@@ -799,6 +801,7 @@ def test_as_many_minibatches_are_drawn_as_asked_for_and_all_differ():
     assert len({tuple(b[2].tolist()) for b in memory.sample(7, 5)}) == 7
 
 
+@pytest.mark.fault("mistake")
 def test_a_memory_larger_than_what_is_free_is_refused_before_anything_is_allocated(monkeypatch):
     bytes_of_row = 4 * (3 + 2 + 1 + 3 + 1)
     monkeypatch.setattr(replay, "available", lambda device: 100 * bytes_of_row)
@@ -898,6 +901,7 @@ SMALL = (
 )
 
 
+@pytest.mark.fault("killed")
 @each
 def test_a_run_that_was_killed_continues_bit_for_bit(algo):
     words = [algo.__name__.split(".")[-1], *SMALL.split()]
@@ -929,6 +933,7 @@ def test_a_run_that_was_killed_continues_bit_for_bit(algo):
     assert all(torch.equal(rows, whole[name]) for name, rows in mine.items())
 
 
+@pytest.mark.fault("ranks-differ")
 @parallel
 @each
 def test_two_processes_keep_equal_networks_and_remember_other_steps(algo):

@@ -123,6 +123,7 @@ def cut_off(number, *args, epochs=EPOCHS, **kwargs):
 # ------------------------------------------------------------------------------ repeatable
 
 
+@pytest.mark.fault("repeat")
 @pytest.mark.parametrize("algo", ["ppo", "vpg"])
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_does_not(algo):
     for data in ("a", "b"):
@@ -133,6 +134,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_does_not(algo):
     assert all(row["LossV"] != row_["LossV"] for row, row_ in zip(other, rows("a"), strict=True))
 
 
+@pytest.mark.fault("repeat")
 def test_neither_saving_nor_watching_changes_what_is_computed():
     assert train(epochs=5, data="seldom") == 0
     assert train(epochs=5, data="often", more="--save-every 0") == 0
@@ -160,6 +162,7 @@ def whole(tmp_path_factory):
     return data
 
 
+@pytest.mark.fault("killed")
 @pytest.mark.parametrize(
     ("algo", "env", "kills"),
     [
@@ -179,6 +182,7 @@ def test_a_killed_run_continues_as_if_it_had_never_stopped(algo, env, kills, who
     assert_same_run("data", expected)
 
 
+@pytest.mark.fault("signal")
 @pytest.mark.parametrize(
     ("number", "code", "algo", "env"),
     [(signal.SIGINT, 130, "ppo", "Pendulum-v1"), (signal.SIGTERM, 143, "vpg", "CartPole-v1")],
@@ -209,6 +213,7 @@ def stop_after(epoch):
     return step
 
 
+@pytest.mark.fault("signal")
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 @pytest.mark.parametrize("flags", ["--lr-end 0", "--norm-obs false --norm-ret false"])
 def test_a_run_stopped_between_two_saves_continues_equal(env, flags, monkeypatch, capsys):
@@ -224,6 +229,7 @@ def test_a_run_stopped_between_two_saves_continues_equal(env, flags, monkeypatch
     assert_same_run("data", "whole")
 
 
+@pytest.mark.fault("signal")
 def test_a_signal_in_the_last_epoch_finishes_the_run_but_begins_no_other(monkeypatch, capsys):
     monkeypatch.setattr(Envs, "step", stop_after(2))
     assert train(epochs=3, more="--seed 0 1") == 130
@@ -233,6 +239,7 @@ def test_a_signal_in_the_last_epoch_finishes_the_run_but_begins_no_other(monkeyp
     assert "finished already" in capsys.readouterr().out
 
 
+@pytest.mark.fault("raises")
 def test_a_run_that_fails_keeps_its_last_checkpoint(monkeypatch, capsys):
     assert train(epochs=6, data="whole") == 0
 
@@ -298,6 +305,7 @@ def test_a_finished_run_says_so_and_is_not_touched(capsys, monkeypatch):
     assert contents() == before
 
 
+@pytest.mark.fault("other-run")
 @pytest.mark.parametrize(
     ("more", "fields"),
     [
@@ -379,6 +387,7 @@ def damage_empty(path):
     path.write_bytes(b"")
 
 
+@pytest.mark.fault("damaged")
 @pytest.mark.parametrize("damage", [damage_flip, damage_cut, damage_empty])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, capsys):
     assert train(epochs=6, data="whole") == 0
@@ -391,6 +400,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, c
     assert_same_run("data", "whole")
 
 
+@pytest.mark.fault("damaged")
 def test_two_damaged_checkpoints_stop_the_run(capsys):
     halfway()
     for path in folder().glob("checkpoint*.pt"):
@@ -402,6 +412,7 @@ def test_two_damaged_checkpoints_stop_the_run(capsys):
     assert contents() == before
 
 
+@pytest.mark.fault("damaged")
 def test_a_damaged_checkpoint_never_becomes_the_one_before(capsys):
     halfway()
     damage_flip(folder() / "checkpoint.pt")
@@ -412,6 +423,7 @@ def test_a_damaged_checkpoint_never_becomes_the_one_before(capsys):
         checkpoint.load(path)
 
 
+@pytest.mark.fault("other-run")
 def test_a_checkpoint_of_another_configuration_is_refused(capsys):
     assert train(epochs=2) == 0
     (folder() / "config.yaml").unlink()
@@ -419,6 +431,27 @@ def test_a_checkpoint_of_another_configuration_is_refused(capsys):
     assert "--gamma 0.99 there, 0.9 here" in capsys.readouterr().err
 
 
+@pytest.mark.fault("other-run")
+def test_an_environment_whose_spaces_have_changed_is_refused_with_both(capsys):
+    def register(size):
+        def cart(**_):
+            env = gym.make("Acrobot-v1" if size == 6 else "CartPole-v1").unwrapped
+            return env
+
+        gym.register("Changing-v0", entry_point=cart, max_episode_steps=20)
+
+    register(4)
+    assert train(env="Changing-v0", epochs=2) == 0
+    gym.registry.pop("Changing-v0")
+    register(6)
+    assert train(env="Changing-v0", epochs=4) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "does not fit: observations Box" in err
+    assert "(4,)" in err and "(6,)" in err
+    gym.registry.pop("Changing-v0")
+
+
+@pytest.mark.fault("torn-rows")
 def test_lost_rows_are_noticed(capsys):
     halfway()
     (folder() / "progress.csv").unlink()
@@ -427,6 +460,7 @@ def test_lost_rows_are_noticed(capsys):
     assert [row["Epoch"] for row in rows()] == [4, 5, 6]
 
 
+@pytest.mark.fault("damaged")
 def test_a_missing_checkpoint_is_replaced_by_the_one_before():
     assert train(epochs=6, data="whole") == 0
     halfway()
@@ -435,6 +469,7 @@ def test_a_missing_checkpoint_is_replaced_by_the_one_before():
     assert_same_run("data", "whole")
 
 
+@pytest.mark.fault("damaged")
 def test_no_flipped_bit_is_ever_loaded(finished):
     source = folder(finished) / "model.pt"
     content, path = source.read_bytes(), Path("copy.pt")
@@ -455,6 +490,7 @@ class Evil:
         return Path.touch, (Path("executed"),)
 
 
+@pytest.mark.fault("foreign")
 def test_opening_a_file_never_runs_code():
     content = checkpoint.io.BytesIO()
     torch.save({"format": checkpoint.FORMAT, "state": Evil()}, content)
@@ -466,6 +502,7 @@ def test_opening_a_file_never_runs_code():
     assert not Path("executed").exists()
 
 
+@pytest.mark.fault("other-run")
 def test_a_file_of_another_format_is_refused():
     checkpoint.save(Path("new.pt"), {"format": checkpoint.FORMAT + 1})
     with pytest.raises(UserError, match=f"format {checkpoint.FORMAT + 1}"):
@@ -479,6 +516,7 @@ def test_plain_torch_opens_the_files_of_a_run(finished, name):
     assert kinds <= {torch.Tensor, int, float, str, bool, type(None)}
 
 
+@pytest.mark.fault("killed-saving")
 def test_a_crash_while_saving_leaves_the_file_before(monkeypatch):
     path = Path("state.pt")
     checkpoint.save(path, {"value": 1})
@@ -489,12 +527,23 @@ def test_a_crash_while_saving_leaves_the_file_before(monkeypatch):
     for name in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, full)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(UserError, match="state.pt cannot be written: No space.*make room"):
                 checkpoint.save(path, {"value": 2}, keep=False)
         assert checkpoint.load(path)["value"] == 1
         assert [p.name for p in Path().iterdir()] == ["state.pt"]
 
 
+def test_an_error_that_is_no_lack_of_space_is_not_called_one(monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        checkpoint.save(Path("state.pt"), {})
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.fault("killed-saving")
 def test_a_file_is_synced_before_it_gets_its_name_and_its_folder_after(monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
@@ -506,6 +555,7 @@ def test_a_file_is_synced_before_it_gets_its_name_and_its_folder_after(monkeypat
     assert calls == ["fsync", "replace", "fsync"]
 
 
+@pytest.mark.fault("killed-saving")
 def test_saving_keeps_the_file_before():
     path = Path("state.pt")
     for value in range(3):
@@ -513,6 +563,32 @@ def test_saving_keeps_the_file_before():
     assert checkpoint.load(path)["value"] == 2
     assert checkpoint.load(checkpoint.previous(path))["value"] == 1
     assert len(list(Path().iterdir())) == 2
+
+
+@pytest.mark.fault("killed-saving")
+def test_the_newest_file_is_there_at_every_moment_of_a_save(monkeypatch):
+    path, seen = Path("state.pt"), []
+    checkpoint.save(path, {"value": 0})
+    for name in ("link", "unlink", "replace", "fsync"):
+        original = getattr(os, name)
+
+        def watched(*args, f=original, **kwargs):
+            seen.append(checkpoint.load(path)["value"])
+            return f(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, watched)
+    checkpoint.save(path, {"value": 1})
+    checkpoint.save(path, {"value": 2})
+    assert set(seen) == {0, 1, 2}
+
+
+@pytest.mark.fault("killed-saving")
+def test_without_hard_links_the_file_before_is_kept_all_the_same(monkeypatch):
+    def link(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    test_saving_keeps_the_file_before()
 
 
 # ------------------------------------------------------------------------- what a run leaves
@@ -585,6 +661,7 @@ def test_a_run_checks_its_configuration():
 # ------------------------------------------------------------------------ one run at a time
 
 
+@pytest.mark.fault("in-use")
 def test_a_second_run_on_the_same_folder_is_refused(capsys):
     held = folders.take(folder())
     before = contents()
@@ -597,6 +674,7 @@ def test_a_second_run_on_the_same_folder_is_refused(capsys):
     assert train(epochs=2) == 0
 
 
+@pytest.mark.fault("in-use")
 def test_overwriting_a_run_that_is_being_trained_is_refused(capsys):
     assert train(epochs=2) == 0
     held = folders.take(folder())

@@ -317,6 +317,7 @@ def test_a_bundle_holds_what_it_promises(data):
     assert config["algo"] == "ppo" and config["hidden"] == [8, 8] and config["about"]["versions"]
 
 
+@pytest.mark.fault("repeat")
 def test_equal_exports_are_equal_bytes_in_any_process(data):
     words = [sys.executable, "-m", "rlcourse.run", "export", str(data / "ppo"), "other name.zip"]
     subprocess.run([*words, *EPISODES.split()], check=True)
@@ -482,6 +483,7 @@ def poisoned(data):
     return {n: x * torch.nan if n == "pi.log_std" else x for n, x in state.items()}
 
 
+@pytest.mark.fault("foreign")
 @pytest.mark.parametrize("what", CORPUS)
 def test_a_strangers_file_is_refused_in_one_line_and_runs_nothing(what, data, capsys, monkeypatch):
     Path("gift.zip").write_bytes(CORPUS[what](data))
@@ -499,6 +501,7 @@ def test_a_file_may_be_zipped_again_by_other_tools(data):
     assert load("again.zip").digest() == load(data / "ppo.zip").digest()
 
 
+@pytest.mark.fault("damaged")
 def test_whatever_is_flipped_in_a_signed_model_there_is_no_other_error(data):
     body = changed(data)[:-72]
     refused = 0
@@ -514,6 +517,7 @@ def test_whatever_is_flipped_in_a_signed_model_there_is_no_other_error(data):
     assert refused > 5
 
 
+@pytest.mark.fault("foreign")
 def test_a_module_is_imported_only_if_its_name_is_repeated(data, capsys, monkeypatch):
     Path("mine.py").write_text(
         "import gymnasium as gym\n"
@@ -603,6 +607,7 @@ def test_an_interrupted_run_continues_from_its_checkpoint_and_not_from_init(data
     assert about["TotalEnvInteracts"] == 128
 
 
+@pytest.mark.fault("other-run")
 def test_init_is_part_of_the_configuration(data, capsys):
     shutil.copy(data / "ppo.zip", "start.zip")
     words = training("ppo", more="--exp-name x")
@@ -685,6 +690,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.fault("mistake")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_one_line_and_creates_nothing(words, data, capsys):
     Path("empty").mkdir()

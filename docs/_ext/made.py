@@ -4,14 +4,17 @@
 {exercise-table}                all exercises, or those whose ids are given
 {exercise-set} 4                statement and blank of each exercise of a set
 {command-help} rlcourse.run ppo the help of a command
+{fault-table}                   what is promised, and the tests of it
 {bug-table} ppo                 how bad the mistakes are that can be planted into an algorithm
 {results} cartpole ppo          where the stored runs of an algorithm ended
 """
 
+import ast
 import contextlib
 import difflib
 import io
-from collections import Counter
+import tomllib
+from collections import Counter, defaultdict
 from math import inf
 from typing import Any
 
@@ -204,6 +207,37 @@ class Results(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class FaultTable(SphinxDirective):
+    """Promises and faults of tests/faults/faults.toml, and the tests that are marked with them."""
+
+    def run(self) -> list[nodes.Node]:
+        source = ROOT / "tests/faults/faults.toml"
+        self.env.note_dependency(str(source))
+        data = tomllib.loads(source.read_text("utf-8"))
+        tests = fault_tests()
+        lines = []
+        for promise, says in data["promises"].items():
+            lines += [f"**{says}**", "", "| what happens | what follows | tests |", "|---|---|---|"]
+            for fault in data["fault"]:
+                if fault["promise"] == promise:
+                    own = "<br>".join(tests[fault["name"]])
+                    lines.append(f"| {fault['what']} | {fault.get('then', '')} | {own} |")
+            lines.append("")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def fault_tests() -> dict[str, list[str]]:
+    """The names of the tests that bring each fault about, in words."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            for mark in getattr(node, "decorator_list", []):
+                if ast.unparse(mark).startswith("pytest.mark.fault("):
+                    words = node.name.removeprefix("test_").replace("_", " ")
+                    found[ast.literal_eval(mark.args[0])].append(words)
+    return found
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("sibling-diff", SiblingDiff)
     app.add_directive("exercise-table", ExerciseTable)
@@ -211,4 +245,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("command-help", CommandHelp)
     app.add_directive("bug-table", BugTable)
     app.add_directive("results", Results)
+    app.add_directive("fault-table", FaultTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ is a zip with such a file in it, `model.pt`, which is read in memory: nothing is
 The guide is docs/guide/saving.md.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -24,19 +25,48 @@ LIMIT = 2**28  # bytes of a bundle's model: what comes from others must not fill
 _MARK = b"#sha256:"
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put content at path at once: a reader, or a crash, meets the old file or the new one."""
+def write(path: Path, content: bytes, keep: bool = False) -> None:
+    """Put content at path at once: a reader, or a crash, meets the old file or the new one.
+
+    With `keep` the old one stays too, as NAME.prev.pt. UserError if there is no room.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        with room(path):
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep and path.exists():
+                _keep(path)
+            os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _keep(path: Path) -> None:
+    """A second name for the file, which outlives the first; `path` is there all the time."""
+    previous(path).unlink(missing_ok=True)
+    try:
+        os.link(path, previous(path))
+    except OSError:  # a file system without hard links
+        os.replace(path, previous(path))  # where load_newest finds it meanwhile
+
+
+@contextmanager
+def room(path: Path) -> Iterator[None]:
+    """A disk that is full, or a quota that is used up, is a UserError."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(
+            f"{path} cannot be written: {e.strerror}. What was saved before is whole: "
+            "make room, and repeat the command"
+        ) from e
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,10 +90,7 @@ def pack(data: dict[str, Any]) -> bytes:
 
 def save(path: Path, data: dict[str, Any], keep: bool = True) -> None:
     """Write tensors and plain data; the file before it stays as NAME.prev.pt if `keep`."""
-    content = pack(data)
-    if keep and path.exists():
-        os.replace(path, previous(path))  # where load_newest finds it meanwhile
-    write(path, content)
+    write(path, pack(data), keep)
 
 
 def previous(path: Path) -> Path:

@@ -103,6 +103,13 @@ def episode_seed(seed: int, stream: int, env: int, episode: int) -> int:
     return int(sequence.generate_state(1)[0])
 
 
+def number(rew: Any) -> float:
+    """A reward, or an array with one; TypeError for a text, which Python would convert."""
+    if isinstance(rew, str | bytes):
+        raise TypeError(f"a reward must be a number, not {rew!r}")
+    return float(rew.item() if isinstance(rew, np.ndarray) else rew)
+
+
 class Envs:
     """The num_envs environments of this process. Rows are (N, obs_dim), (N, act_dim) and (N,).
 
@@ -150,7 +157,9 @@ class Envs:
 
         FloatingPointError names the environment whose reward or observation is not finite.
         """
-        actions = self.spaces.decode(act.cpu().numpy())
+        chosen = act.cpu().numpy()
+        self._check_actions(chosen)
+        actions = self.spaces.decode(chosen)
         rows, rews, terms = [], [], []
         for i, action in enumerate(actions):
             obs, rew, term = self._play(i, action)
@@ -180,7 +189,7 @@ class Envs:
         self.played[i].append(np.array(action))  # a copy: step may change its argument
         try:
             obs, rew, term, trunc, _ = self.envs[i].step(action)
-            rew = float(rew)
+            rew = number(rew)
         except Exception as e:
             e.add_note(f"This was raised by {self._place(i)}.")
             raise
@@ -193,6 +202,14 @@ class Envs:
             f"environment {self.number[i]}, episode {self.episode[i]}, step {len(self.played[i])}"
         )
         return where + (f", process {mpi.rank()}" if mpi.size() > 1 else "")
+
+    def _check_actions(self, chosen: np.ndarray) -> None:
+        """What is not finite is not clipped by the bounds: the environment would get it."""
+        if np.isfinite(chosen.sum()):
+            return
+        for i, action in enumerate(chosen):
+            if not np.isfinite(action).all():
+                raise FloatingPointError(f"the action after {self._place(i)} is {action}")
 
     def _check(self, rews: list[float]) -> None:
         with np.errstate(over="ignore"):

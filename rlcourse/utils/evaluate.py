@@ -59,7 +59,11 @@ def play(
             break
         free = []
         for k, act in zip(list(obs), policy.acts(list(obs.values()), explore), strict=True):
-            obs[k], rew, term, trunc, _ = playing[k].step(act)
+            try:
+                obs[k], rew, term, trunc, _ = playing[k].step(act)
+            except Exception as e:
+                e.add_note(f"This was raised by evaluation episode {k}, step {lengths[k] + 1}.")
+                raise
             returns[k] += float(rew)
             lengths[k] += 1
             if term or trunc or lengths[k] >= most:

@@ -10,12 +10,14 @@ The guide is docs/guide/logging.md.
 import csv
 import io
 import os
+import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlcourse.utils import mpi
-from rlcourse.utils.checkpoint import write
+from rlcourse.utils.checkpoint import room, write
 
 if TYPE_CHECKING:  # plots read the log, and need no torch
     from torch import Tensor
@@ -49,11 +51,15 @@ class Logger:
             return
         self.path = folder / "progress.csv"
         write(self.path, table(self.rows).encode())  # drops rows that a checkpoint does not cover
+        self.shows = True  # in TensorBoard
+        self._optional(self._begin, folder, hparams or {})
+
+    def _begin(self, folder: Path, hparams: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes half a second
 
-        done = self.rows[-1]["TotalEnvInteracts"] + 1 if rows else 0
+        done = self.rows[-1]["TotalEnvInteracts"] + 1 if self.rows else 0
         self.events = SummaryWriter(str(folder), purge_step=done)  # hides later steps of before
-        self._begin_session(hparams or {})
+        self._begin_session(hparams)
 
     def _begin_session(self, hparams: dict[str, Any]) -> None:
         """What TensorBoard's hparams page shows of the run, in the run's own event file.
@@ -101,12 +107,28 @@ class Logger:
         if grown:
             write(self.path, table(self.rows).encode())
         else:
-            with open(self.path, "a", newline="") as file:
+            with room(self.path), open(self.path, "a", newline="") as file:
                 file.write(table([row], header=False))
+        self._optional(self._show, row)
+
+    def _show(self, row: dict[str, Any]) -> None:
         for column, value in row.items():
             if value is not None:
                 self.events.add_scalar(f"{group(column)}/{column}", value, row["TotalEnvInteracts"])
         self.events.flush()
+
+    def _optional(self, write: Callable[..., None], *what: Any) -> None:
+        """A run can do without TensorBoard: a full disk ends its events, which is told once."""
+        if not self.shows:
+            return
+        try:
+            write(*what)
+        except (OSError, UnicodeError) as e:  # it can only name folders that are UTF-8
+            self.shows, why = (
+                False,
+                getattr(e, "strerror", None) or "its folder's name is not UTF-8",
+            )
+            print(f"rlcourse: no more events for TensorBoard: {why}", file=sys.stderr)
 
     def sync(self) -> None:
         """Make the rows survive a power failure."""
@@ -116,7 +138,10 @@ class Logger:
     def close(self) -> None:
         """Close TensorBoard's file."""
         if self.writes:
-            self.events.close()
+            self._optional(self._end)
+
+    def _end(self) -> None:
+        self.events.close()
 
 
 def explained(predicted: "Tensor", target: "Tensor") -> "Tensor":

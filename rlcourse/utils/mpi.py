@@ -198,6 +198,15 @@ def sync(module: Any) -> Any:
     return module
 
 
+def check_equal(digest: str) -> None:
+    """RuntimeError in all processes unless they pass the same text: that of their parameters."""
+    found = gather(digest)
+    others = [i for i, theirs in enumerate(found) if theirs != found[0]]
+    if others:
+        names = ", ".join(map(str, others))
+        raise RuntimeError(f"the parameters of process {names} differ from those of process 0")
+
+
 def gather(x: Any) -> list[Any]:
     """A list of every process's plain data, in every process."""
     barrier()  # which has a deadline

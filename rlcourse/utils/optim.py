@@ -67,7 +67,11 @@ def descend(opt: Adam, loss: Tensor, max_norm: float = inf) -> float:
     mpi.average_(grad)
     norm = float(grad.norm())
     if not isfinite(norm):
-        raise FloatingPointError(f"the gradient of {opt.net} is {norm}; its parameters were kept")
+        where = f", process {mpi.rank()}" if mpi.size() > 1 else ""
+        raise FloatingPointError(
+            f"the gradient of {opt.net} is {norm} and the loss {loss.item()} in its step "
+            f"{int(opt.steps) + 1}{where}; its parameters were kept"
+        )
     if norm > max_norm:
         grad.mul_(max_norm / norm)
     opt.step()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlcourse.utils import checkpoint, folders, mpi, policy
+from rlcourse.utils import checkpoint, folders, mpi, policy, spaces
 from rlcourse.utils.config import Settings, UserError, check, check_shares
 from rlcourse.utils.console import Display
 from rlcourse.utils.envs import Envs
@@ -27,6 +27,7 @@ from rlcourse.utils.evaluate import Evaluation
 from rlcourse.utils.logger import Logger, read
 from rlcourse.utils.optim import Adam
 from rlcourse.utils.replay import Replay
+from rlcourse.utils.spaces import Spaces
 
 DRAWS = 2  # the stream of what is drawn outside the environments; see envs.TRAIN and EVAL
 
@@ -107,6 +108,8 @@ class Run:
 
     def _finish(self, epoch: int) -> None:
         """Log, evaluate, save, and stop if a signal asked for it."""
+        if mpi.size() > 1:
+            mpi.check_equal(self.policy.digest())
         last = epoch + 1 == self.cfg.epochs
         row = {"Epoch": epoch + 1, "TotalEnvInteracts": (epoch + 1) * self._steps_per_epoch()}
         row |= self._episodes("EpRet", "EpLen", self.envs.finished)
@@ -189,6 +192,8 @@ class Run:
         state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
         if state:
             folders.compare(self.folder, state["config"], folders.describe(self.cfg, self.settings))
+            there = Spaces(*(spaces.from_plain(state[name]) for name in ("obs", "act")))
+            policy.compare(self.folder, there, self.envs.spaces)
         return state, note
 
     def _save(self, row: dict[str, Any]) -> None:
@@ -202,6 +207,8 @@ class Run:
             self.logger.sync()
             state = {
                 "config": self.policy.config,
+                "obs": spaces.plain(self.envs.spaces.obs),
+                "act": spaces.plain(self.envs.spaces.act),
                 "epoch": row["Epoch"],
                 "seconds": self.seconds,
                 "best": float(self.best),
