@@ -6,6 +6,7 @@
 {planted} ppo: max for min   one mistake: its curve, and where it ended
 {sensitivity} ppo            stored runs with one hyper-parameter changed
 {sensitivity} ppo together   those with several changed
+{limits}                     planted mistakes that are a setting at its limit, and what they did
 {worked} ppo                 the settings of tuned.yaml that have a result
 
 A mistake is listed under a symptom by a rule in SYMPTOMS, which compares its rows with those of the
@@ -602,6 +603,39 @@ def in_order(differs: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
     return len(differs), [(k, float(v) if v[0].isdigit() else 0) for k, v in differs]
 
 
+LIMITS = [  # a mistake that is nothing but another value of a field
+    ("vpg: λ left out", "lam", "1"),
+    ("ppo: λ left out", "lam", "1"),
+    ("ppo: gradient not cut to length", "max_norm", "256"),
+    ("ppo: entropy subtracted", "entropy", "−0.01"),
+    ("ddpg: online Q in the target", "rho", "0, for Q alone"),
+    ("ddpg: ρ the wrong way round", "rho", "0.005"),
+    ("td3: ρ the wrong way round", "rho", "0.005"),
+    ("sac: ρ the wrong way round", "rho", "0.005"),
+    ("ddpg: target never moves", "rho", "1, for Q alone"),
+    ("td3: target never moves", "rho", "1, for Q alone"),
+    ("sac: target never moves", "rho", "1"),
+    ("td3: γ left out", "gamma", "1"),
+    ("td3: smoothing without limit", "smooth_clip", "no limit"),
+]
+
+
+class Limits(Stored):
+    def run(self) -> list[nodes.Node]:
+        self.depend()
+        lines = [
+            "| field | of | value | seeds end at | without | learnt |",
+            "|---|---|---|---|---|---|",
+        ]
+        for id_, name, value in LIMITS:
+            r = runs(id_)
+            ends, right = (values(r.late(RETURN, x)) for x in (False, True))
+            share = fmean(map(r.share, r.late(RETURN)))
+            line = f"| `{name}` | {r.algo.upper()} | {value} | {ends} | {right} | {share:.0%} |"
+            lines.append(line)
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 class Worked(Stored):
     """Each field of an algorithm: its default, and the values of settings with a result."""
 
@@ -633,6 +667,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "invisible": Invisible,
         "planted": Planted,
         "sensitivity": Sensitivity,
+        "limits": Limits,
         "worked": Worked,
     }.items():
         app.add_directive(name, directive)
