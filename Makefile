@@ -20,7 +20,7 @@ endif
 READY := .venv/.ok $(sort $(ASKED:%=.venv/.extra-%) $(wildcard .venv/.extra-*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test slow exercises docs lint clean
+.PHONY: help setup train test slow faults exercises docs lint clean
 .NOTPARALLEL:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make train   train: ALGO=$(ALGO) ENV=$(ENV) CPU=$(CPU), and ARGS="--seed 1" for more flags'
 	@echo 'make test    the fast tests'
 	@echo 'make slow    the learning tests, some minutes'
+	@echo 'make faults  kill, fill, damage and freeze: what is promised, proved'
 	@echo 'make exercises   prove the checks of the exercises, some minutes'
 	@echo 'make docs    build the pages: docs/_build/html/index.html'
 	@echo 'make lint    style and spelling'
@@ -45,6 +46,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(PY) -m pytest -q -m slow $(ARGS)
+
+faults: $(READY)
+	$(PY) -m pytest -q -n 2 --dist loadfile -m fault $(ARGS)
 
 exercises: $(READY)
 	$(PY) -m exercises dev check $(ARGS)

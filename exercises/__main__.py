@@ -118,7 +118,7 @@ def commands() -> Parser:
     add("progress", "What you have done.", "json")
     add("doctor", "Is this machine ready?")
     p = add("grade", "Check the folders of a class.", "json", "full")
-    p.add_argument("folders", nargs="+", type=folder, metavar="FOLDER")
+    p.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     p = add("dev", "For authors: see exercises/_author/README.md.", "json")
     p.add_argument(
         "do", choices=("check", "survivors", "generate", "matrix", "calibrate", "mutants", "new")
@@ -140,7 +140,7 @@ FLAGS = {
 def folder(text: str) -> Path:
     path = Path(text).resolve()
     if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is no folder")
+        raise UserError(f"{text} is no folder")
     return path / "exercises" if (path / "exercises").is_dir() else path
 
 
@@ -446,7 +446,11 @@ def doctor(args: Any, state: State) -> int:
 def grade(args: Any, state: State) -> int:
     """One line for each folder, or all verdicts as JSON."""
     report, bad, judge = {}, 0, warm(None)
-    for place in args.folders:
+    for given in args.folders:
+        if given.is_file():  # such as a list of names that class/* matches too
+            print(f"exercises: {given} is no folder, and left out", file=sys.stderr)
+            continue
+        place = folder(str(given))
         verdicts = {
             t.id: judge.forked(t, place / t.path, skip=() if args.full else ("T6",))
             for t in tasks().values()

@@ -287,8 +287,12 @@ def test_a_class_is_graded_in_one_command(folder, tmp_path, capsys, monkeypatch)
         "2.3": "pass",
         "1.1": "blank",
     }
-    assert main(["grade", str(folder)]) == 1
-    assert re.search(r"1 of 2   passed 2.3   failed -", capsys.readouterr().out)
+    (tmp_path / "names.txt").write_text("of a class/*")
+    assert main(["grade", str(tmp_path / "names.txt"), str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"1 of 2   passed 2.3   failed -", out)
+    assert err.count("\n") == 1 and "names.txt is no folder, and left out" in err
+    assert main(["grade", str(tmp_path / "nobody")]) == 2
 
 
 @pytest.mark.parametrize("words, said", [

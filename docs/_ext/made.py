@@ -217,12 +217,13 @@ class FaultTable(SphinxDirective):
         tests = fault_tests()
         lines = []
         for promise, says in data["promises"].items():
+            faults = [f for f in data["fault"] if f["promise"] == promise]
             lines += [f"**{says}**", "", "| what happens | what follows | tests |", "|---|---|---|"]
-            for fault in data["fault"]:
-                if fault["promise"] == promise:
-                    own = "<br>".join(tests[fault["name"]])
-                    lines.append(f"| {fault['what']} | {fault.get('then', '')} | {own} |")
-            lines.append("")
+            for f in faults:
+                lines.append(f"| {f['what']} | {f.get('then', '')} | {len(tests[f['name']])} |")
+            lines += ["", ":::{dropdown} Its tests"]
+            lines += [f"- {test}" for f in faults for test in tests[f["name"]]]
+            lines += [":::", ""]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
