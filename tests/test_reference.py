@@ -376,7 +376,8 @@ def test_the_commands_of_a_page_work_one_after_the_other(page, small, capsys):
             r"^```\n(ppo on .*?)^```$", text(f"docs/{page}.md"), re.MULTILINE | re.DOTALL
         )[1]
         kinds = {kind(line) for line in printed.splitlines()}
-        assert {kind(line) for line in shown.splitlines()} - {"..."} <= kinds
+        said = {kind(line) for line in shown.splitlines() if line != "..."}
+        assert said <= kinds
 
 
 def kind(line):
