@@ -386,10 +386,11 @@ def short(x: float) -> str:
 
 
 STYLE = """<style>
-.atlas { display: flex; flex-wrap: wrap; gap: .6rem; margin: .8rem 0; }
-.atlas > div { flex: 0 1 168px; padding: .4rem .5rem; font-size: .8rem;
-  border: 1px solid var(--color-background-border); border-radius: 4px; }
-.atlas > div:has(details[open]) { flex-basis: 100%; }
+.atlas { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: .5rem;
+  margin: .8rem 0; }
+.atlas > div { padding: .4rem .5rem; font-size: .8rem; border-radius: 4px;
+  border: 1px solid var(--color-background-border); }
+.atlas > div:has(details[open]) { grid-column: 1 / -1; }
 .atlas svg { display: block; max-width: 100%; }
 .atlas summary { cursor: pointer; color: var(--color-link); }
 .drawn .line.thin { stroke-width: 1.5; stroke-opacity: .9; }
@@ -491,20 +492,20 @@ class Planted(Stored):
     def run(self) -> list[nodes.Node]:
         self.depend()
         id_ = " ".join(self.arguments[0].split())
-        try:
-            r = runs(id_)
-        except KeyError:
-            raise self.error(f"{id_} was not measured") from None
-        env, settings = TRAINED[r.algo]
-        test = caught(r.algo).get(id_.partition(": ")[2])
-        ends = " and ".join(short(x) for x in r.late(RETURN) if isfinite(x)) or "no value"
-        right = " and ".join(short(x) for x in r.late(RETURN, True))
+        algo, _, name = id_.partition(": ")
+        test = caught(algo).get(name)
+        found = f"Planted here, it is found by `{test}`." if test else ""
+        if (name, 0) not in bugs.stored(algo) and name not in museum(algo):
+            if not test:
+                raise self.error(f"{id_} was not measured")
+            return self.parse_text_to_nodes(f"{found} It was not trained with.")
+        r = runs(id_)
+        env, settings = TRAINED[algo]
         text = (
-            f"Measured here: {r.algo.upper()} on {env}, {settings['epochs']} epochs, two seeds, "
-            f"mean return of the last quarter: **{ends}**, without the mistake {right}."
+            f"Measured here: {algo.upper()} on {env}, {settings['epochs']} epochs, two seeds, "
+            f"mean return of the last quarter: **{values(r.late(RETURN))}**, "
+            f"without the mistake {values(r.late(RETURN, True))}. {found}"
         )
-        if test:
-            text += f" Found by `{test}`."
         style = "" if self.env.temp_data.get("atlas") else STYLE
         self.env.temp_data["atlas"] = True
         shown = self.raw(f'{style}<div class="drawn">{spark(r, RETURN)}</div>')
