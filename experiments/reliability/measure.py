@@ -40,7 +40,7 @@ CASES = [
     *((algo, "CartPole-v1") for algo in ("vpg", "ppo", "sac")),
     *((algo, "Pendulum-v1") for algo in ("vpg", "ppo", "ddpg", "td3", "sac")),
 ]
-EPOCHS = 1000
+EPOCHS = 400
 SMALL = "--num-envs 2 --horizon 32 --minibatch 32 --hidden 16 --eval-every 100 --eval-episodes 1"
 FLAGS = dict.fromkeys(("ddpg", "td3", "sac"), "--random-steps 64 --memory 5000 --utd 0.25")
 FOLDER = Path("data/exp/exp_s0")
