@@ -4,6 +4,7 @@ import ast
 import contextlib
 import doctest
 import inspect
+import os
 import re
 import shlex
 import sys
@@ -27,7 +28,7 @@ MODULES = [
 ]
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 # A run of a second: short epochs, small networks
-SMALL = {"num_envs": 2, "horizon": 64, "passes": 1, "minibatch": 64}
+SMALL = {"num_envs": 2, "horizon": 32, "passes": 1, "minibatch": 64}
 SMALL_OFF = {"num_envs": 2, "horizon": 4, "random_steps": 8, "minibatch": 8, "memory": 1000}
 
 every_module = pytest.mark.parametrize("module", MODULES)
@@ -341,6 +342,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(tuned, "values", less)
     usual(Settings, eval_episodes=1)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # what a disk does is tested elsewhere
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
