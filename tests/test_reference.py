@@ -357,6 +357,7 @@ def blocks(page, kind):
     return re.findall(rf"^```{kind}\n(.*?)^```$", text(f"docs/{page}.md"), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["start/first-run", "start/ten-minutes", "guide/running"])
 def test_the_commands_of_a_page_work_one_after_the_other(page, small, capsys):
     """As they stand, on a small scale; those that need a cluster or make are left out."""
