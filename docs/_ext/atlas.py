@@ -416,7 +416,7 @@ class Stored(SphinxDirective):
     """Depends on the stored runs."""
 
     def depend(self) -> None:
-        for path in [*bugs.FOLDER.iterdir(), *PLANTED.glob("*.csv"), ROOT / "exercises/bugs.py"]:
+        for path in [*bugs.FOLDER.iterdir(), *PLANTED.glob("*.csv"), __file__]:
             self.env.note_dependency(str(path))
 
     def raw(self, text: str) -> list[nodes.Node]:
