@@ -638,14 +638,14 @@ def check(argv, made, columns, capsys):
         known = {parent for folder in places for parent in (folder, *folder.parents)}
         for path in paths:
             assert Path(path) in known - {Path(".")}, f"no command above makes {path}"
-    if "--init" in argv:
-        places = [experiment.folder for experiment in made]
-        assert Path(argv[argv.index("--init") + 1]) in places, argv
         if "--value" in argv:
             named = itertools.takewhile(
                 lambda word: not word.startswith("--"), argv[argv.index("--value") + 1 :]
             )
             assert set(named) <= columns, argv
+    if "--init" in argv:
+        places = [experiment.folder for experiment in made]
+        assert Path(argv[argv.index("--init") + 1]) in places, argv
 
 
 def test_a_command_line_with_a_wrong_flag_would_be_noticed(dry, capsys):
