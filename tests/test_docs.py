@@ -1,6 +1,7 @@
 """The pages of docs/ and the README say what the code does, and their commands and snippets run."""
 
 import ast
+import csv
 import dataclasses
 import difflib
 import importlib.util
@@ -399,9 +400,17 @@ def test_at_least_35_planted_mistakes_have_a_symptom_and_the_right_runs_have_non
         assert [key for key, s in atlas.SYMPTOMS.items() if s.holds(right)] == []
 
 
-def test_every_mistake_of_the_museum_can_still_be_planted():
-    for bug in outside("experiments/planted.py").MUSEUM:
-        assert bug.planted != (ROOT / f"rlcourse/algos/{bug.algo}.py").read_text("utf-8")
+def test_every_mistake_can_be_planted_and_a_test_that_finds_it_is_known():
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))
+    planted = outside("experiments/planted.py")
+    known = {bug.id: bug for bug in (*planted.MUSEUM, *bugs.bugs().values())}
+    found = {}
+    for algo in ALGOS:
+        assert all(bug.planted != bugs.source(algo) for bug in known.values() if bug.algo == algo)
+        with (planted.RESULTS / f"tests-{algo}.csv").open(encoding="utf-8") as f:
+            found |= {f"{algo}: {row['bug']}": row["test"] for row in csv.DictReader(f)}
+    assert found.keys() == known.keys()
+    assert [name for name in found.values() if f"def {name}(" not in tests] == []
 
 
 def test_the_page_of_hyper_parameters_has_each_field_once():
