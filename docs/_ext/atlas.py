@@ -4,6 +4,7 @@
 {symptoms}                   how many mistakes each symptom has, and of which kinds
 {invisible} ppo              those whose return shows nothing, and the column and test that do
 {planted} ppo: max for min   one mistake: its curve, and where it ended
+{sensitivity} ppo            stored runs with one hyper-parameter changed, or several
 {limits}                     planted mistakes that are a setting at its limit, and what they did
 {worked} ppo                 the settings of tuned.yaml that have a result
 
@@ -31,8 +32,10 @@ from sphinx.util.docutils import SphinxDirective
 from exercises import bugs
 from exercises.bugs import SEEDS, TRAINED, Bug
 from exercises.course import ROOT
+from rlcourse.utils.logger import read
 
 PLANTED = ROOT / "experiments/results/planted"
+SENSITIVITY = ROOT / "experiments/results/sensitivity"
 RANDOM = {"CartPole-v1": 20.0, "Pendulum-v1": -1250.0}  # returns of random actions: bugs.level
 
 
@@ -510,6 +513,90 @@ class Planted(Stored):
 # ------------------------------------------------------------------------ hyper-parameters
 
 
+@cache
+def changed(algo: str) -> dict[tuple[tuple[str, str], ...], list[list[dict[str, Any]]]]:
+    """Stored runs by what differs from most of them, as (field, value) pairs; () is the default."""
+    known = []
+    for path in sorted(SENSITIVITY.glob(f"{algo}_*/*/config.yaml")):
+        config = yaml.safe_load(path.read_text("utf-8"))
+        values = {k: str(v) for k, v in config.items() if k in field_names(algo)}
+        known.append((values, read(path.with_name("progress.csv"))))
+    names = known[0][0] if known else ()
+    base = {k: Counter(values[k] for values, _ in known).most_common(1)[0][0] for k in names}
+    found: dict[tuple[tuple[str, str], ...], list[list[dict[str, Any]]]] = {}
+    for values, rows in known:
+        differs = tuple((k, v) for k, v in values.items() if v != base[k])
+        found.setdefault(differs, []).append(rows)
+    return found
+
+
+def field_names(algo: str) -> list[str]:
+    config = import_module(f"rlcourse.algos.{algo}").Config
+    return [f.name for f in fields(config) if f.name not in ("env", "seed", "epochs")]
+
+
+def scores(many: list[list[dict[str, Any]]], column: str = "AverageEpRet") -> list[float]:
+    """The mean of a column over the last third of the epochs, for each seed."""
+    found = []
+    for rows in many:
+        late = [row.get(column) for row in rows[-max(1, len(rows) // 3) :]]
+        late = [x for x in late if x is not None and x == x]
+        found.append(fmean(late) if late else nan)
+    return sorted(found)
+
+
+def strip(found: list[float], bottom: float, top: float) -> str:
+    """A dot for each seed between two ends."""
+    dots = "".join(
+        f'<circle class="dots c0" fill-opacity=".75" r="4" cy="9" '
+        f'cx="{6 + 168 * (x - bottom) / (top - bottom):.1f}"/>'
+        for x in found
+    )
+    label = "seeds at " + ", ".join(short(x) for x in found)
+    return (
+        f'<svg viewBox="0 0 180 18" width="180" height="18" role="img" aria-label="{label}">'
+        f'<path class="grid" d="M6 9H174"/>{dots}</svg>'
+    )
+
+
+class Sensitivity(Stored):
+    """A line for each setting that was run: what differs from the defaults, and its seeds."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        (algo,) = self.arguments
+        for path in (__file__, *SENSITIVITY.glob(f"{algo}_*/*/*")):
+            self.env.note_dependency(str(path))
+        known = changed(algo)
+        if () not in known:
+            raise self.error(f"there are no runs of {algo} with the defaults")
+        everything = [x for many in known.values() for x in scores(many)]
+        ends = min(everything), max(everything)
+        rows = [self.row(d, known[d], *ends) for d in sorted(known, key=in_order)]
+        head = f"<th>changed</th><th>seeds, {short(ends[0])} to {short(ends[1])}</th><th>mean</th>"
+        head += "<th>GradSteps</th>" * (algo == "ppo")
+        return self.raw(
+            f'<table class="docutils drawn"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table>"
+        )
+
+    @staticmethod
+    def row(differs: Any, many: Any, bottom: float, top: float) -> str:
+        found, steps = scores(many), scores(many, "GradSteps")
+        known = "" if steps[0] != steps[0] else f"<td>{short(fmean(steps))}</td>"
+        name = ", ".join(f"<code>{k}</code> {v}" for k, v in differs) or "<b>defaults</b>"
+        return (
+            f"<tr><td>{name}</td><td>{strip(found, bottom, top)}</td>"
+            f"<td>{short(fmean(found))}</td>{known}</tr>"
+        )
+
+
+def in_order(differs: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
+    """The defaults first, then by how many are changed, by field, and by value."""
+    return len(differs), [(k, float(v) if v[0].isdigit() else 0) for k, v in differs]
+
+
 LIMITS = [  # a mistake that is nothing but another value of a field
     ("vpg: λ left out", "lam", "1"),
     ("ppo: λ left out", "lam", "1"),
@@ -573,6 +660,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "symptoms": SymptomTable,
         "invisible": Invisible,
         "planted": Planted,
+        "sensitivity": Sensitivity,
         "limits": Limits,
         "worked": Worked,
     }.items():
