@@ -52,5 +52,5 @@ html_copy_source = False
 html_show_sphinx = False
 copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .gp, .go"
-pygments_style = "friendly"
+pygments_style = "default"
 pygments_dark_style = "monokai"

@@ -258,20 +258,34 @@ def test_the_figures_have_the_numbers_of_the_tables_beside_them(figures):
         assert sum(p * x for p, x in found) == pytest.approx(truth)
 
 
+def light(colour):
+    """The relative luminance of rrggbb, as the Web Content Accessibility Guidelines have it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    parts = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
 def test_the_colours_of_figures_stand_out_from_both_backgrounds():
     css = (ROOT / "docs/_static/rlcourse.css").read_text("utf-8")
-
-    def light(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-        parts = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
-        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-
     sets = re.findall(r"--c0: #(\w+); --c1: #(\w+); --c2: #(\w+); --c3: #(\w+); --c4: #(\w+)", css)
     assert len(sets) == 3 and sets[1] == sets[2]
     for colour in sets[0]:
         assert 1.05 / (light(colour) + 0.05) >= 4.5  # on white
     for colour in sets[1]:
         assert (light(colour) + 0.05) / (light("131416") + 0.05) >= 4.5  # furo's dark
+
+
+def test_the_colours_of_code_stand_out_from_its_background():
+    styles = pytest.importorskip("pygments.styles")
+    conf = (ROOT / "docs/conf.py").read_text("utf-8")
+    names = re.findall(r'^pygments_(?:dark_)?style = "(.*)"$', conf, re.MULTILINE)
+    assert len(names) == 2
+    for style in map(styles.get_style_by_name, names):
+        behind = light(style.background_color.lstrip("#"))
+        for token, look in style:
+            if look["color"] and re.match(r"Token\.(Comment|Keyword|Name|Literal|Op)", str(token)):
+                dark, bright = sorted((behind, light(look["color"])))
+                assert (bright + 0.05) / (dark + 0.05) >= 4.5, (style.name, token)
 
 
 @pytest.mark.parametrize("size", SIZES)
