@@ -474,6 +474,20 @@ def test_a_process_that_never_answers_ends_the_job_after_the_time_limit(kind):
 
 @pytest.mark.fault("process-hangs")
 @parallel
+def test_a_process_that_falls_silent_within_a_gathering_ends_the_job_as_well():
+    code, out, _ = job("""
+        class Silent:
+            def __reduce__(self):
+                time.sleep(100)
+        mpi.timeout = 0.6
+        mpi.gather(Silent() if rank == 0 else 1)
+    """)
+    assert code != 0
+    assert "process 1 waited 0.6 s for the others to gather" in out
+
+
+@pytest.mark.fault("process-hangs")
+@parallel
 def test_a_process_that_leaves_early_ends_the_job_after_the_time_limit():
     code, out, _ = job("""
         cfg = ppo.Config("CartPole-v1", epochs=2, num_envs=4, horizon=32, minibatch=32)

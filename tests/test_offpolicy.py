@@ -862,7 +862,7 @@ def test_a_memory_loads_as_it_was_saved_after_any_number_of_saves_and_wraps(size
         state = deepcopy(memory.save(where))
         memory.prune(where)
         generations = [g for g in (state, before) if g]
-        needed = {replay.name(s) for g in generations for s in g["segments"]}
+        needed = {replay.name(s, 0) for g in generations for s in g["segments"]}
         assert {path.name for path in where.iterdir()} == needed
         assert all(end > k - len(memory) for _, end in state["segments"])  # no file for nothing
         again = new_memory(size)

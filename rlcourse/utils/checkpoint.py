@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -148,15 +148,24 @@ def _member(path: Path, content: bytes) -> bytes:
     return model
 
 
-def load_newest(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """The file at path, or the one before it if that is damaged, or None; and what to say."""
+def load_newest(
+    path: Path, check: Callable[[dict[str, Any]], None] = lambda data: None
+) -> tuple[dict[str, Any] | None, str]:
+    """The file at path, or the one before it if that is damaged, or None; and what to say.
+
+    `check` raises UserError where another file, which the data name, is damaged.
+    """
     candidates = [p for p in (path, previous(path)) if p.exists()]
-    complaint = ""
+    complaint = reason = ""
     for candidate in candidates:
         try:
-            return load(candidate), complaint
+            data = load(candidate)
+            check(data)
+            return data, complaint
         except UserError as e:
-            complaint = f"{e}; going on from the one before it"
+            reason, complaint = str(e), f"{e}; going on from the one before it"
     if candidates:
-        raise UserError(f"{path} and the one before it are damaged: --overwrite starts anew")
+        raise UserError(
+            f"{path} and the one before it are damaged: --overwrite starts anew ({reason})"
+        )
     return None, ""

@@ -22,6 +22,7 @@ from rlcourse.utils.config import NOT_COMPARED, Settings, UserError, flag, neare
 
 PACKAGES = ("rlcourse", "torch", "gymnasium", "numpy", "mpi4py", "mujoco", "box2d")
 FILES = (
+    "checkpoint*.pt",  # first: a run that was being removed is never taken for a whole one
     "*.pt",
     "replay/*.pt",
     "replay/.*.tmp",

@@ -287,7 +287,7 @@ def state(run: Experiment, overwrite: bool = False) -> tuple[str, str, str]:
 
 def score(row: dict[str, Any]) -> str:
     """What the deterministic policy got in the last evaluation."""
-    return f"return {number(row['AverageTestEpRet'])} ± {number(row['StdTestEpRet'])}"
+    return f"return {number(row.get('AverageTestEpRet'))} ± {number(row.get('StdTestEpRet'))}"
 
 
 def show_states(runs: list[Experiment], overwrite: bool = False) -> None:

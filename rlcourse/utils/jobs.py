@@ -60,7 +60,8 @@ class Job:
         code = self.process.exitcode
         if code < 0:
             return f"ended by {signal.Signals(-code).name}"
-        last = self.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        text = self.log.read_text(errors="replace") if self.log.is_file() else ""
+        last = text.rstrip().rpartition("\n")[2]
         known = last.startswith((FAILED, "stopped by "))
         return last.removeprefix(FAILED) if known else f"ended with exit code {code}"
 

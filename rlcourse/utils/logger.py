@@ -172,11 +172,15 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
 
 
 def read(path: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """The first `most` rows of a progress.csv, which may be growing.
+    """The rows of a progress.csv, which may be growing; with `most` those of so many epochs.
 
     A row that was cut short is left out; an empty or unreadable cell is None.
     """
-    return read_text(path.read_text("utf-8", "replace"))[:most] if path.exists() else []
+    rows = read_text(path.read_text("utf-8", "replace")) if path.exists() else []
+    if most is None:
+        return rows
+    epochs = range(1, most + 1)
+    return [row for row in rows if row.get("Epoch") in epochs and row.get("TotalEnvInteracts")]
 
 
 def read_text(text: str) -> list[dict[str, Any]]:
@@ -185,8 +189,9 @@ def read_text(text: str) -> list[dict[str, Any]]:
     >>> read_text("Epoch,KL\n1,0.01\n2,\n3,0.0")
     [{'Epoch': 1, 'KL': 0.01}, {'Epoch': 2, 'KL': None}]
     """
-    # A last row without its line feed may be torn even if it looks complete: 20 of 2048.
-    head, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    # A last row without its line feed may be torn even if it looks complete: 20 of 2048. Nothing
+    # is quoted in what we write; to csv.reader one damaged byte could be a quote without end.
+    head, *rows = [line.split(",") for line in text.split("\n")[:-1]] or [[]]
     whole = [row for row in rows if len(row) == len(head)]
     return [dict(zip(head, map(_number, row), strict=True)) for row in whole]
 
@@ -195,10 +200,10 @@ def newest(path: Path) -> dict[str, Any]:
     """The last whole row of a progress.csv, quickly however long it is; {} if there is none."""
     try:
         with open(path, "rb") as file:
-            header = file.readline().decode().strip()
+            header = file.readline().decode(errors="replace").strip()
             start, end = file.tell(), file.seek(0, os.SEEK_END)
             file.seek(max(start, end - 2**14))
-            whole = file.read().decode().split("\n")[:-1]
+            whole = file.read().decode(errors="replace").split("\n")[:-1]
     except FileNotFoundError:
         return {}
     found = read_text(f"{header}\n{whole[-1]}\n") if whole else []

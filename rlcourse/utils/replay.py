@@ -78,13 +78,14 @@ class Replay:
             segment = [max(oldest, saved), self.added]
             place = torch.arange(*segment) % len(self.rows)
             folder.mkdir(exist_ok=True)
-            checkpoint.save(folder / name(segment), {"rows": self.rows[place].cpu()}, keep=False)
+            path = folder / name(segment, mpi.rank())
+            checkpoint.save(path, {"rows": self.rows[place].cpu()}, keep=False)
             self.segments = [*self.segments, segment]
         return {"added": self.added, "segments": self.segments}
 
     def prune(self, folder: Path) -> None:
         """Remove this process's files that neither this checkpoint nor the one before it names."""
-        needed = {name(segment) for segment in [*self.segments, *self.before]}
+        needed = {name(segment, mpi.rank()) for segment in [*self.segments, *self.before]}
         for path in folder.glob(f"{mpi.rank()}_*.pt"):
             if path.name not in needed:
                 path.unlink()
@@ -92,15 +93,25 @@ class Replay:
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Read the files that a checkpoint names; `state` is what `save` returned."""
         self.added, self.segments = state["added"], state["segments"]
-        for segment in self.segments:
-            rows = checkpoint.load(folder / name(segment))["rows"]
+        for segment, rows in read(folder, state, mpi.rank()):
             kept = torch.arange(*segment)[-len(self.rows) :]
             self.rows[kept % len(self.rows)] = rows[-len(kept) :].to(self.rows.device)
 
 
-def name(segment: list[int]) -> str:
-    """The file of one segment, of this process."""
-    return f"{mpi.rank()}_{segment[0]}_{segment[1]}.pt"
+def read(
+    folder: Path, state: dict[str, Any] | None, rank: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    """The segments that the checkpoint of one process names, with their rows.
+
+    UserError if the file of one is missing or damaged.
+    """
+    for segment in state["segments"] if state else []:
+        yield segment, checkpoint.load(folder / name(segment, rank))["rows"]
+
+
+def name(segment: list[int], rank: int) -> str:
+    """The file of one segment of one process."""
+    return f"{rank}_{segment[0]}_{segment[1]}.pt"
 
 
 def check_memory(needed: int, device: str) -> None:

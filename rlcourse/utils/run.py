@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rlcourse.utils import checkpoint, folders, mpi, policy, spaces
+from rlcourse.utils import checkpoint, folders, mpi, policy, replay, spaces
 from rlcourse.utils.config import Settings, UserError, check, check_shares
 from rlcourse.utils.console import Display
 from rlcourse.utils.envs import Envs
@@ -168,9 +168,8 @@ class Run:
         if mpi.rank() == 0:
             self.lock = folders.take(self.folder)
             folders.check_same(self.folder, self.cfg, self.settings)
-            self._newest()  # first in one process, so that what is wrong is told once
-        mpi.barrier()
-        state, note = self._newest()
+        # One process reads: what is wrong is told once, and all continue from the same.
+        state, note = mpi.first(self._newest() if mpi.rank() == 0 else None)
         if state:
             notes = [note] * bool(note) + sum(mpi.gather(self._restore(state)), [])
             done, self.origin = state["epoch"], state.get("init", {})
@@ -189,12 +188,18 @@ class Run:
 
     def _newest(self) -> tuple[dict[str, Any] | None, str]:
         """The newest whole checkpoint of this very run, and what there is to say about it."""
-        state, note = checkpoint.load_newest(self.folder / "checkpoint.pt")
+        state, note = checkpoint.load_newest(self.folder / "checkpoint.pt", self._check_memory)
         if state:
             folders.compare(self.folder, state["config"], folders.describe(self.cfg, self.settings))
             there = Spaces(*(spaces.from_plain(state[name]) for name in ("obs", "act")))
             policy.compare(self.folder, there, self.envs.spaces)
         return state, note
+
+    def _check_memory(self, state: dict[str, Any]) -> None:
+        """UserError if a file with what the agent remembers, in any process, is damaged."""
+        for rank, mine in enumerate(state["ranks"]):
+            for _ in replay.read(self.folder / "replay", mine.get("memory"), rank):
+                pass
 
     def _save(self, row: dict[str, Any]) -> None:
         """The policy for use, and everything that continuing needs."""
@@ -230,7 +235,6 @@ class Run:
         self.seconds, self.best = state["seconds"], state["best"]
         mine = state["ranks"][mpi.rank()]
         complaints = self.envs.load_state_dict(mine["envs"])
-        self.envs.finished = []  # replaying open episodes ends none of those already counted
         if self.memory is not None:
             self.memory.load(self.folder / "replay", mine["memory"])
         torch.set_rng_state(mine["torch"])
@@ -251,7 +255,9 @@ class Run:
 
     def _leave(self, number_: int) -> None:
         if mpi.rank() == 0:
-            print(f"stopped by {signal.Signals(number_).name}, saved: the same command continues")
+            name = signal.Signals(number_).name
+            print(f"stopped by {name}, saved: the same command continues", flush=True)
+        mpi.barrier()  # the first that exits ends the others
         sys.exit(128 + number_)
 
     def _title(self, start: int) -> str:
