@@ -475,4 +475,4 @@ def pendulum(m, seed):
             obs, rew, term, trunc, _ = env.step(2 * agent.best(obs))
             over, total = term or trunc, total + float(rew)
         returns.append(total)
-    yield at_least("mean return of ten test episodes", float(np.mean(returns)), -800.0)
+    yield at_least("mean return of ten test episodes", float(np.mean(returns)), -900.0)
