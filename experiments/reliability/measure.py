@@ -40,9 +40,9 @@ CASES = [
     *((algo, "CartPole-v1") for algo in ("vpg", "ppo", "sac")),
     *((algo, "Pendulum-v1") for algo in ("vpg", "ppo", "ddpg", "td3", "sac")),
 ]
-EPOCHS = 400
+EPOCHS = 150
 SMALL = "--num-envs 2 --horizon 32 --minibatch 32 --hidden 16 --eval-every 100 --eval-episodes 1"
-FLAGS = dict.fromkeys(("ddpg", "td3", "sac"), "--random-steps 64 --memory 5000 --utd 0.25")
+FLAGS = dict.fromkeys(("ddpg", "td3", "sac"), "--random-steps 64 --memory 5000 --utd 0.5")
 FOLDER = Path("data/exp/exp_s0")
 FLIPS, CUTS = 3000, 200
 FAULTS = "raise exit vanish kill segfault nan_obs nan_reward freeze".split()

@@ -16,7 +16,7 @@ from rlcourse.utils.logger import read
 
 EPOCHS = 40
 SMALL = "--num-envs 2 --horizon 32 --minibatch 32 --hidden 16 --eval-every 9 --eval-episodes 2"
-ON_POLICY, OFF_POLICY = SMALL, f"{SMALL} --random-steps 64 --memory 700 --utd 0.25"
+ON_POLICY, OFF_POLICY = SMALL, f"{SMALL} --random-steps 64 --memory 700 --utd 0.5"
 FLAGS = {"vpg": ON_POLICY, "ppo": f"{ON_POLICY} --passes 2"}
 FLAGS |= dict.fromkeys(("ddpg", "td3", "sac"), OFF_POLICY)
 FOLDER = Path("data/exp/exp_s0")
