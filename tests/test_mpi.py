@@ -419,7 +419,7 @@ def test_parameters_that_differ_by_one_bit_end_the_job_after_the_epoch(part):
             log = update(self, data, cfg)
             if rank == 1 and len(run.rows) == 2:
                 x = operator.attrgetter({part!r})(self).data.flatten()
-                x[0] = np.nextafter(x[0].numpy(), np.float32(9))
+                x[0] = float(np.nextafter(x[0].numpy(), np.float32(9)))
             return log
         ppo.Agent.update = update_and_differ
         ppo.train(cfg, run)

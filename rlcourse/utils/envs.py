@@ -103,7 +103,7 @@ def episode_seed(seed: int, stream: int, env: int, episode: int) -> int:
     return int(sequence.generate_state(1)[0])
 
 
-def number(rew: Any) -> float:
+def reward(rew: Any) -> float:
     """A reward, or an array with one; TypeError for a text, which Python would convert."""
     if isinstance(rew, str | bytes):
         raise TypeError(f"a reward must be a number, not {rew!r}")
@@ -189,7 +189,7 @@ class Envs:
         self.played[i].append(np.array(action))  # a copy: step may change its argument
         try:
             obs, rew, term, trunc, _ = self.envs[i].step(action)
-            rew = number(rew)
+            rew = reward(rew)
         except Exception as e:
             e.add_note(f"This was raised by {self._place(i)}.")
             raise

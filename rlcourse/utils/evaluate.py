@@ -15,7 +15,7 @@ import torch
 from rlcourse.utils import mpi
 from rlcourse.utils.config import Settings
 from rlcourse.utils.console import number
-from rlcourse.utils.envs import EVAL, TEST, episode_seed, make
+from rlcourse.utils.envs import EVAL, TEST, episode_seed, make, reward
 from rlcourse.utils.policy import Policy
 
 NO_LIMIT = 10_000  # steps after which an evaluation ends an episode that has no time limit
@@ -64,7 +64,7 @@ def play(
             except Exception as e:
                 e.add_note(f"This was raised by evaluation episode {k}, step {lengths[k] + 1}.")
                 raise
-            returns[k] += float(rew)
+            returns[k] += reward(rew)
             lengths[k] += 1
             if term or trunc or lengths[k] >= most:
                 del obs[k]

@@ -168,7 +168,7 @@ def load_whole(path: Path | str) -> Policy:
 
 def build(data: dict[str, Any], path: Path) -> Policy:
     """A policy from a file's content; UserError unless it is one through and through."""
-    if not ({"config", "obs", "act"} <= set(data) and {"pi", "agent"} & set(data)):
+    if not ({"config", "obs", "act", "log"} <= set(data) and {"pi", "agent"} & set(data)):
         raise UserError(f"{path} is no model: name a run's folder, its model.pt or its best.pt")
     with checkpoint.blame(path):
         config = data["config"]

@@ -18,6 +18,7 @@ from gymnasium.error import DependencyNotInstalled
 from rlcourse.utils import evaluate
 from rlcourse.utils.checkpoint import write
 from rlcourse.utils.config import UserError
+from rlcourse.utils.envs import reward
 from rlcourse.utils.policy import Policy
 
 FPS = 25  # of a GIF; viewers do not show many more
@@ -136,7 +137,7 @@ def play(
         if recorder:
             recorder.add(env.render())
         obs, rew, term, trunc, _ = env.step(policy.act(obs, explore))
-        total, over, steps = total + float(rew), term or trunc, steps + 1
+        total, over, steps = total + reward(rew), term or trunc, steps + 1
     return total, steps
 
 

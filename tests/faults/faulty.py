@@ -103,4 +103,4 @@ FAULTS = {
 }
 
 gym.register("Faulty-v0", entry_point=Faulty, max_episode_steps=LIMIT)
-gym.register("Endless-v0", entry_point=Faulty)
+gym.register("Unlimited-v0", entry_point=Faulty)

@@ -119,7 +119,7 @@ def test_an_environment_that_raises_ends_the_run_with_its_own_traceback(algo, ca
 
 @pytest.mark.fault("raises")
 def test_an_environment_that_raises_in_an_evaluation_is_told_so(capsys):
-    assert train("vpg", "fault=raise at_step=19", more="--horizon 4 --eval-every 1") == 1
+    assert train("vpg", "fault=raise at_step=19", more="--horizon 8 --eval-every 1") == 1
     assert "This was raised by evaluation episode 0, step 19." in capsys.readouterr().err
 
 
@@ -161,7 +161,7 @@ def test_whole_numbers_are_rewards_too(capsys):
 @pytest.mark.fault("never-ends")
 @every_algorithm
 def test_an_environment_that_never_ends_can_be_trained_on(algo, capsys):
-    assert train(algo, env="Endless-v0") == 0
+    assert train(algo, env="Unlimited-v0") == 0
     assert all(row["AverageEpRet"] is None for row in rows())  # no episode, no return
     assert rows()[-1]["TestEpLen"] == 10_000
 
@@ -169,7 +169,7 @@ def test_an_environment_that_never_ends_can_be_trained_on(algo, capsys):
 @pytest.mark.fault("never-ends")
 @every_algorithm
 def test_a_limit_of_ones_own_cuts_an_endless_environment(algo, capsys):
-    assert train(algo, env="Endless-v0", more="--max-ep-len 10") == 0
+    assert train(algo, env="Unlimited-v0", more="--max-ep-len 10") == 0
     assert [row["EpLen"] for row in rows()] == [10] * 4
     assert rows()[-1]["TestEpLen"] == 10
 
