@@ -105,6 +105,7 @@ def test_a_second_signal_ends_a_run_at_once_and_leaves_what_was_saved(number):
     assert checkpoint.load(FOLDER / "checkpoint.pt")["epoch"] == 2 == len(rows())
 
 
+@pytest.mark.slow
 @pytest.mark.fault("killed")
 def test_a_run_killed_before_its_first_save_begins_anew():
     command = flags("ppo", "CartPole-v1", epochs=200).replace("--save-every 0", "--save-every 999")

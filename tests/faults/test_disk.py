@@ -62,6 +62,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_what_was_saved(algo, flags):
         assert torch.equal(value, mine["agent"][name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.fault("full-disk")
 def test_a_run_goes_on_without_tensorboard_where_its_events_find_no_room():
     code, out = end(
@@ -171,6 +172,7 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_file(kills):
 # ---------------------------------------------------------------------------------------- names
 
 
+@pytest.mark.slow
 @pytest.mark.fault("names")
 @pytest.mark.parametrize(
     "name",
@@ -190,6 +192,7 @@ def test_a_folder_may_have_any_name_on_a_terminal_that_has_ascii_only(name):
     assert code == 0 and "finished already" in out
 
 
+@pytest.mark.slow
 @pytest.mark.fault("in-use")
 def test_two_runs_never_write_into_one_folder():
     first = start("ppo", f"{TINY} --epochs 100000 --save-every 0")

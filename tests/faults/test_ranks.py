@@ -29,6 +29,10 @@ PROMPT = 5  # seconds from a fault of one process to the end of all
 SLACK = 10  # for a machine that is busy with other tests
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def job(fault, more=""):
     """A run whose process 1 fails in epoch 3: exit code, output, seconds from then on."""
     process = start("ppo", f"{SMALL} {more} --env-kwargs fault={fault} at_step=40 rank=1")
@@ -46,12 +50,12 @@ def assert_saved():
     ("fault", "message"),
     [
         ("raise", "environment 1, episode 1, step 20, process 1"),
-        ("nan_obs", "the observation of environment 1, episode 1, step 20, process 1 is"),
-        ("nan_reward", "the reward of environment 1, episode 1, step 20, process 1 is nan"),
-        ("exit", ""),
-        ("vanish", ""),
-        ("kill", "9"),
-        ("segfault", "11"),
+        slow("nan_obs", "the observation of environment 1, episode 1, step 20, process 1 is"),
+        slow("nan_reward", "the reward of environment 1, episode 1, step 20, process 1 is nan"),
+        slow("exit", ""),
+        slow("vanish", ""),
+        slow("kill", "9"),
+        slow("segfault", "11"),
     ],
 )
 def test_a_process_that_fails_ends_the_job(fault, message):
@@ -71,7 +75,7 @@ def test_a_process_that_is_frozen_ends_the_job_after_the_time_limit():
 
 
 @pytest.mark.fault("signal")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, slow(signal.SIGTERM)])
 def test_a_signal_to_the_launcher_lets_all_processes_save(number):
     process = start("ppo", SMALL)
     wait_for(lambda: len(read(FOLDER / "progress.csv")) > 3, process)
@@ -83,6 +87,7 @@ def test_a_signal_to_the_launcher_lets_all_processes_save(number):
     assert state["epoch"] == len(read(FOLDER / "progress.csv")) and len(state["ranks"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.fault("process-fails")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_launcher_that_is_killed_takes_its_processes_along(number):
