@@ -524,7 +524,10 @@ def as_before(monkeypatch, tmp_path):
     """An empty folder to work in; functions that a snippet replaces are put back."""
     monkeypatch.chdir(tmp_path)
     before = {module: dict(vars(module)) for module in MODULES.values()}
+    known = dict(gym.registry)  # a snippet may register an environment of a name that others use
     yield
+    gym.registry.clear()
+    gym.registry.update(known)
     for module, values in before.items():
         vars(module).update(values)
 
