@@ -123,11 +123,9 @@ class Logger:
             return
         try:
             write(*what)
-        except (OSError, UnicodeError) as e:  # it can only name folders that are UTF-8
-            self.shows, why = (
-                False,
-                getattr(e, "strerror", None) or "its folder's name is not UTF-8",
-            )
+        except (OSError, UnicodeError) as e:  # it knows only folders whose names are UTF-8
+            self.shows = False
+            why = getattr(e, "strerror", None) or "the name of its folder is not UTF-8"
             print(f"rlcourse: no more events for TensorBoard: {why}", file=sys.stderr)
 
     def sync(self) -> None:
