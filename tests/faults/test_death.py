@@ -58,19 +58,25 @@ def assert_same(mine, other):
         assert mine == other
 
 
+def whole_run(algo, env, cpu):
+    """The exit code of a run that nobody stops; one process of it can be this one."""
+    command = flags(algo, env, cpu)
+    return here(algo, command) if cpu == 1 else end(start(algo, command))[0]
+
+
 @pytest.mark.slow
 @pytest.mark.fault("killed")
 @pytest.mark.parametrize("cpu", [1, two])
 @pytest.mark.parametrize(("algo", "env"), CASES)
 def test_a_run_that_was_killed_anywhere_ends_as_one_that_was_not(algo, env, cpu):
-    """kill -9 of all its processes at random moments, three times; each time no more than the
-    epoch that was being saved is lost."""
-    assert end(start(algo, flags(algo, env, cpu)))[0] == 0
+    """kill -9 of all its processes at random moments, twice; each time no more than the epoch
+    that was being saved is lost."""
+    assert whole_run(algo, env, cpu) == 0
     expected, reached = rows(), 0
     whole = checkpoint.load(FOLDER / "checkpoint.pt")
     model = checkpoint.load(FOLDER / "model.pt")
     FOLDER.parent.rename("whole")
-    for _ in range(3):
+    for _ in range(2):
         process = start(algo, flags(algo, env, cpu))
         more = random.randint(2, 9)
         wait_for(lambda at=reached + more: len(rows()) >= at, process)
@@ -82,7 +88,7 @@ def test_a_run_that_was_killed_anywhere_ends_as_one_that_was_not(algo, env, cpu)
         assert rows()[: state["epoch"]] == expected[: state["epoch"]]
         reached = state["epoch"]
         assert reached < EPOCHS
-    assert end(start(algo, flags(algo, env, cpu)))[0] == 0
+    assert whole_run(algo, env, cpu) == 0
     assert rows() == expected
     assert_same(checkpoint.load(FOLDER / "checkpoint.pt"), whole)
     assert_same(checkpoint.load(FOLDER / "model.pt"), model)
