@@ -35,7 +35,7 @@ from rlcourse.utils.config import Settings, UserError  # noqa: E402
 from rlcourse.utils.logger import read  # noqa: E402
 from rlcourse.utils.run import Run  # noqa: E402
 
-KILLS = 10  # of each of these
+KILLS = 25  # of each of these
 CASES = [
     *((algo, "CartPole-v1") for algo in ("vpg", "ppo", "sac")),
     *((algo, "Pendulum-v1") for algo in ("vpg", "ppo", "ddpg", "td3", "sac")),
