@@ -1,19 +1,23 @@
 """The command line: one line for every mistake, help, names of folders, grids, plot and watch."""
 
+import contextlib
+import io
 import itertools
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import torch
 import yaml
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, grid
+from rlcourse.utils import config, grid, mpi
 from rlcourse.utils.config import Settings
 from rlcourse.utils.logger import read
 
@@ -226,6 +230,60 @@ def test_a_folder_without_permission_is_named(monkeypatch, capsys):
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     code = command("ppo --env CartPole-v1")
     assert_one_line(capsys, code, ["cannot write to data", "no permission", "--data-dir"])
+
+
+@pytest.mark.fault("mistake")
+def test_a_name_that_is_too_long_for_a_folder_is_refused(capsys):
+    Path("data").mkdir()
+    code = command(f"ppo --env CartPole-v1 --exp-name {300 * 'x'}")
+    assert_one_line(capsys, code, ["cannot write to data/xxx", "File name too long"])
+    assert not any(Path("data").iterdir())
+
+
+def test_ctrl_c_outside_a_run_ends_the_command_without_a_traceback(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "evaluate", interrupted)
+    assert command("eval data") == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
+    script = """
+import sys
+from rlcourse import run
+run.completion = lambda *_: print("more than it wants to see", flush=True)
+sys.exit(run.main(["completion"]))
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (found.returncode, found.stderr) == (1, b"")
+
+
+def test_what_python_prints_to_need_not_be_a_file():
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert short("vpg --env CartPole-v1") == 0
+    assert "vpg on CartPole-v1, seed 0" in out.getvalue() and "next:" in out.getvalue()
+
+
+def test_one_of_several_processes_says_what_a_dry_run_found(monkeypatch, capsys):
+    words = "ppo --env CartPole-v1 --dry-run"
+    assert command(words) == 0 and "1 runs: 1 new" in capsys.readouterr().out
+    monkeypatch.setattr(mpi, "rank", lambda: 1)
+    assert command(words) == 0 and capsys.readouterr().out == ""
+
+
+def test_what_comes_next_is_typed_as_short_as_this_python_allows(monkeypatch):
+    Path("bin").mkdir()
+    Path("bin/python").touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(Path("bin/python").absolute()))
+    monkeypatch.setenv("PATH", str(Path("bin").absolute()))
+    assert run.interpreter() == "python"
+    monkeypatch.setenv("PATH", "")
+    assert run.interpreter() == "bin/python"
 
 
 def test_debug_shows_where_a_mistake_was_found():
@@ -485,6 +543,21 @@ def test_watch_takes_a_model_file_too(trained, capsys, monkeypatch):
     Path("best.pt").write_bytes((trained / "best.pt").read_bytes())
     assert command("watch best.pt") == 0
     assert Path("watch.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_where_there_is_a_screen_watch_plays_on_it_and_writes_nothing(trained, capsys, monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a window that nobody sees
+    kinds, make = [], gym.make
+    monkeypatch.setattr(
+        gym, "make", lambda *a, **k: kinds.append(k.get("render_mode")) or make(*a, **k)
+    )
+    before = sorted(trained.iterdir())
+    assert command(["watch", str(trained)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("episode 1: return ") and "human" in kinds
+    assert sorted(trained.iterdir()) == before and not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(

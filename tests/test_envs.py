@@ -33,14 +33,14 @@ class Scripted(gym.Env):
         self.episode += 1
         self.steps, self.last = 0, self.length or int(self.np_random.integers(2, 9))
         self.shown[:] = self.np_random.random(), 0
+        self._break()
         return self._observe(), {}
 
     def step(self, action):
         self.steps += 1
         self.shown[1] = self.steps
         rew, over = float(self.steps), self.steps >= self.last
-        if self._now() and self.fault == "raise":
-            raise ZeroDivisionError("broken")
+        self._break()
         if self._now() and self.fault.startswith("reward"):
             rew = float(self.fault.split()[1])
         if self.fault == "array":
@@ -49,6 +49,10 @@ class Scripted(gym.Env):
             action += 1
         obs = self._observe()
         return obs, rew, over and self.ends != "truncated", over and self.ends != "terminated", {}
+
+    def _break(self):
+        if self._now() and self.fault == "raise":
+            raise ZeroDivisionError("broken")
 
     def _now(self):
         return self.steps == self.at and self.only in (None, self.episode)
@@ -370,6 +374,10 @@ def test_an_environment_that_raises_is_named_in_a_note():
     with pytest.raises(ZeroDivisionError, match="broken") as error:
         env.step(torch.zeros(2))
     assert "environment 0, episode 0, step 2" in "".join(error.value.__notes__)
+    env = envs("Scripted-v0", 2, fault="raise", at=0)
+    with pytest.raises(ZeroDivisionError, match="broken") as error:
+        env.reset_done()
+    assert "environment 0, episode 0, step 0" in "".join(error.value.__notes__)
 
 
 @pytest.mark.fault("drifts")
@@ -401,6 +409,14 @@ def test_actions_are_mapped_to_the_box_and_clipped(low, high, expected):
     got = env.envs[0].unwrapped.got
     np.testing.assert_allclose(np.concatenate(got), list(expected.values()))
     assert {action.dtype for action in got} == {np.dtype(np.float32)}
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_actions_of_which_only_the_sum_is_infinite_are_clipped_like_all_others():
+    env = envs("Recorder-v0", 2, act=Box(-2, 2, (1,)))
+    env.reset_done()
+    env.step(torch.full((2, 1), 3e38))
+    assert [e.unwrapped.got[0].tolist() for e in env.envs] == [[2], [2]]
 
 
 @pytest.mark.fault("bounds")

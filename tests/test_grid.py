@@ -537,6 +537,22 @@ def test_a_job_that_vanishes_is_a_failure_with_its_cause(failing, why, capsys):
     assert why in capsys.readouterr().out
 
 
+@pytest.mark.fault("damaged")
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_run_whose_checkpoints_are_both_damaged_fails_alone(count, capfd):
+    assert ppo_("--seed 0 1 2 --save-every 0", epochs=2) == 0
+    for path in Path("data/exp/exp_s1").glob("checkpoint*.pt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    kept = (Path("data/exp/exp_s1") / "checkpoint.pt").read_bytes()
+    capfd.readouterr()
+    assert ppo_(f"--seed 0 1 2 3 4 --jobs {count}", epochs=2) == 1
+    out = capfd.readouterr().out
+    assert out.count("finished already") == 2 and "1 of 5 runs failed" in out
+    assert "exp_s1/checkpoint.pt and the one before it are damaged: --overwrite" in out
+    assert rows_of(0, 2, 3, 4) == [2, 2, 2, 2]
+    assert (Path("data/exp/exp_s1") / "checkpoint.pt").read_bytes() == kept
+
+
 @pytest.mark.fault("in-use")
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_run_in_use_is_left_alone_and_the_others_are_done(count, capsys):
@@ -596,6 +612,27 @@ def test_a_stopped_grid_saves_its_runs_and_continues_bit_for_bit(number, code, c
     assert not multiprocessing.active_children()
     assert ppo_("--seed 0 1 2 --jobs 2", epochs=20) == 0
     assert_same_runs(Path("data"), Path("whole"))
+
+
+@pytest.mark.fault("signal")
+def test_jobs_that_a_signal_ends_before_their_run_begins_have_not_failed(capsys, monkeypatch):
+    """They have put no handler in place yet, so the signal itself ends them."""
+
+    def slow(run):
+        Path(f"at_work_{run.cfg.seed}").touch()
+        time.sleep(DEADLINE)
+
+    def stop():
+        wait_until(lambda: len(list(Path().glob("at_work_*"))) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(jobs, "train_one", slow)
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    assert ppo_("--seed 0 1 2 --jobs 2") == 143
+    stopping.join()
+    out = capsys.readouterr().out
+    assert "0 finished, 0 saved, 3 not begun" in out and "failed" not in out
 
 
 @pytest.fixture

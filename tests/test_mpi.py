@@ -46,7 +46,7 @@ import hashlib, json, operator, os, signal, sys, time
 import gymnasium as gym
 import numpy as np
 import torch
-from rlcourse import ppo, vpg
+from rlcourse import ExperimentGrid, ppo, vpg
 from rlcourse.utils import mpi
 from rlcourse.utils.config import Settings
 from rlcourse.utils.envs import Envs
@@ -146,6 +146,20 @@ def test_the_command_is_started_again_as_it_was_given(monkeypatch):
     ]
     assert path == command[0] and Path(path).name == "mpiexec"
     assert variables["RLCOURSE_CPU"] == "2" and variables["OMP_NUM_THREADS"] == "1"
+
+
+def test_several_processes_draw_what_one_would_draw_on_a_terminal(monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
+    for name in ("RLCOURSE_CPU", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "77")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    mpi.launch(2, [])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    mpi.launch(2, [])
+    assert [call[2].get("FORCE_COLOR") for call in calls] == [None, "1"]
+    assert calls[1][2]["COLUMNS"] == "77"
 
 
 # ----------------------------------------------------------------------- the same numbers
@@ -253,6 +267,13 @@ try:
 except SystemExit as e:
     tell("signalled", [e.code, len(run.rows)])
 Envs.step = step
+
+# A grid in Python
+grid = ExperimentGrid("grid")
+for key, value in dict(env="CartPole-v1", seed=[0, 1], epochs=1, horizon=16, num_envs=2,
+                       minibatch=16, eval_episodes=1).items():
+    grid.add(key, value)
+grid.run(ppo, num_cpu=2)
 
 # The environments of one process alone do not repeat themselves
 class Chance(gym.Env):
@@ -371,6 +392,14 @@ def test_what_any_process_notices_when_it_continues_is_said(together):
     out = (together / "out.txt").read_text()
     for number in (2, 3):
         assert out.count(f"environment {number}, episode 0, step 32") == 1
+
+
+@parallel
+def test_the_results_of_a_grid_in_python_are_shown_once(together):
+    out = (together / "out.txt").read_text()
+    assert [line.split()[-3:] for line in out.splitlines() if line.endswith("  data/grid")] == [
+        ["0", "1", "data/grid"]
+    ]
 
 
 # ---------------------------------------------------------------------------- never a hang

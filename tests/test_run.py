@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -387,24 +388,37 @@ def damage_empty(path):
     path.write_bytes(b"")
 
 
+def damage_swap(path):
+    path.write_bytes(path.with_name("model.pt").read_bytes())
+
+
 @pytest.mark.fault("damaged")
-@pytest.mark.parametrize("damage", [damage_flip, damage_cut, damage_empty])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, capsys):
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (damage_flip, "damaged"),
+        (damage_cut, "damaged"),
+        (damage_empty, "damaged"),
+        (damage_swap, "no checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, what, capsys):
     assert train(epochs=6, data="whole") == 0
     halfway()
     damage(folder() / "checkpoint.pt")
     assert train(epochs=6) == 0
     out = capsys.readouterr().out
-    assert "checkpoint.pt is damaged" in out and "the one before" in out
+    assert f"checkpoint.pt is {what}" in out and "the one before" in out
     assert "continuing after epoch 2" in out
     assert_same_run("data", "whole")
 
 
 @pytest.mark.fault("damaged")
-def test_two_damaged_checkpoints_stop_the_run(capsys):
+@pytest.mark.parametrize("damage", [damage_flip, damage_swap])
+def test_two_damaged_checkpoints_stop_the_run(damage, capsys):
     halfway()
     for path in folder().glob("checkpoint*.pt"):
-        damage_flip(path)
+        damage(path)
     before = contents()
     assert train(epochs=6) == 2
     err = capsys.readouterr().err
@@ -651,11 +665,48 @@ def test_from_python_nothing_is_written_unless_a_folder_is_given(capsys):
     assert agent.act(torch.zeros(3, 4)).shape == (3,)
 
 
+def test_a_finished_run_is_continued_from_python_without_a_step(monkeypatch):
+    cfg = ppo.Config("CartPole-v1", epochs=1, num_envs=2, horizon=32, minibatch=32)
+    trained = ppo.train(cfg, Run(cfg, Settings(eval_episodes=1), "run", show=False))
+    before = contents()
+    monkeypatch.setattr(Envs, "step", lambda *_: pytest.fail("it trained"))
+    again = Run(cfg, Settings(eval_episodes=1), "run", show=False)
+    assert torch.equal(ppo.train(cfg, again).theta, trained.theta)
+    assert contents().keys() == before.keys() and len(again.rows) == 1
+    folders.take(Path("run")).close()  # it is free again
+
+
+def test_a_run_in_a_thread_leaves_signals_to_the_main_one():
+    cfg = ppo.Config("CartPole-v1", epochs=1, num_envs=2, horizon=32, minibatch=32)
+    before, failures = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        try:
+            ppo.train(cfg, Run(cfg, Settings(eval_episodes=1), "run", show=False))
+        except Exception as e:
+            failures.append(e)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(DEADLINE)
+    assert failures == [] and checkpoint.load(Path("run/checkpoint.pt"))["epoch"] == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_versions_are_those_that_are_installed_and_a_commit_needs_git(monkeypatch):
+    monkeypatch.setattr(folders, "PACKAGES", ("torch", "no-such-package"))
+    assert folders.versions() == {"torch": torch.__version__}
+    monkeypatch.setenv("PATH", "")
+    assert folders._commit() == ""
+
+
 def test_a_run_checks_its_configuration():
     with pytest.raises(UserError, match="--gamma 1.5"):
         Run(ppo.Config(env="CartPole-v1", gamma=1.5))
     with pytest.raises(UserError, match="--minibatch 100"):
         Run(ppo.Config(env="CartPole-v1", minibatch=100))
+    with pytest.raises(UserError, match="--cpu 2 from Python: start the script with mpiexec"):
+        Run(ppo.Config(env="CartPole-v1"), Settings(cpu=2))
 
 
 # ------------------------------------------------------------------------ one run at a time

@@ -287,6 +287,8 @@ def test_mujoco_that_cannot_draw_is_one_line(monkeypatch):
         watch._check_mujoco("HalfCheetah-v5")
     assert "eglQueryString" in str(e.value) and "\n" not in str(e.value)
     watch._check_mujoco("CartPole-v1")
+    monkeypatch.setenv("MUJOCO_GL", "glfw")  # on a screen: nothing that could be tried
+    watch._check_mujoco("HalfCheetah-v5")
 
 
 # -------------------------------------------------------------------------------------- bundles

@@ -21,6 +21,7 @@ from rlcourse.utils.config import UserError
 
 FORMAT = 1
 MODEL = "model.pt"  # the policy in a run's folder, and the agent in a bundle
+PARTS = {"config", "obs", "act", "epoch", "agent", "optimizers", "ranks"}  # of a checkpoint
 LIMIT = 2**28  # bytes of a bundle's model: what comes from others must not fill the memory
 _MARK = b"#sha256:"
 
@@ -47,12 +48,15 @@ def write(path: Path, content: bytes, keep: bool = False) -> None:
 
 
 def _keep(path: Path) -> None:
-    """A second name for the file, which outlives the first; `path` is there all the time."""
-    previous(path).unlink(missing_ok=True)
+    """A second name for the file, which outlives the first; both are there all the time."""
+    aside = path.with_name(f".{previous(path).name}.{os.getpid()}.tmp")
     try:
-        os.link(path, previous(path))
+        os.link(path, aside)
     except OSError:  # a file system without hard links
         os.replace(path, previous(path))  # where load_newest finds it meanwhile
+    else:
+        os.replace(aside, previous(path))
+        aside.unlink(missing_ok=True)  # it stays if both were names of one file already
 
 
 @contextmanager
@@ -151,7 +155,7 @@ def _member(path: Path, content: bytes) -> bytes:
 def load_newest(
     path: Path, check: Callable[[dict[str, Any]], None] = lambda data: None
 ) -> tuple[dict[str, Any] | None, str]:
-    """The file at path, or the one before it if that is damaged, or None; and what to say.
+    """The checkpoint at path, or the one before it if that is damaged, or None; and what to say.
 
     `check` raises UserError where another file, which the data name, is damaged.
     """
@@ -160,6 +164,8 @@ def load_newest(
     for candidate in candidates:
         try:
             data = load(candidate)
+            if not set(data) >= PARTS:
+                raise UserError(f"{candidate} is no checkpoint: another file was put in its place")
             check(data)
             return data, complaint
         except UserError as e:

@@ -264,6 +264,14 @@ def done(run: Experiment) -> int | None:
     return state["epoch"] if state else 0
 
 
+def unfinished(run: Experiment) -> bool:
+    """Whether there is something to do; what is wrong in its folder is said when it is tried."""
+    try:
+        return done(run) != run.cfg.epochs
+    except UserError:
+        return True
+
+
 def state(run: Experiment, overwrite: bool = False) -> tuple[str, str, str]:
     """What the command would meet: its kind, the details, and the folder or what is wrong there."""
     row, of, folder = newest(run.folder / "progress.csv"), run.cfg.epochs, str(run.folder)
@@ -334,7 +342,7 @@ def check(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> Non
 def train(runs: list[Experiment], jobs: int = 1, overwrite: bool = False) -> list[Failure]:
     """Do what is left of the runs, `jobs` at a time; one that fails does not stop the others."""
     here = runs if mpi.rank() == 0 else []  # what is wrong is told once
-    left = mpi.first([overwrite or done(run) != run.cfg.epochs for run in here])
+    left = mpi.first([overwrite or unfinished(run) for run in here])
     for run, more in zip(runs, left, strict=True):
         if mpi.rank() == 0 and not more:
             print(f"finished already: {run.folder}")

@@ -79,7 +79,8 @@ class Replay:
             place = torch.arange(*segment) % len(self.rows)
             folder.mkdir(exist_ok=True)
             path = folder / name(segment, mpi.rank())
-            checkpoint.save(path, {"rows": self.rows[place].cpu()}, keep=False)
+            rows = {"name": path.name, "rows": self.rows[place].cpu()}
+            checkpoint.save(path, rows, keep=False)
             self.segments = [*self.segments, segment]
         return {"added": self.added, "segments": self.segments}
 
@@ -103,10 +104,14 @@ def read(
 ) -> Iterator[tuple[list[int], Tensor]]:
     """The segments that the checkpoint of one process names, with their rows.
 
-    UserError if the file of one is missing or damaged.
+    UserError if the file of one is missing or damaged, or another was put in its place.
     """
     for segment in state["segments"] if state else []:
-        yield segment, checkpoint.load(folder / name(segment, rank))["rows"]
+        path = folder / name(segment, rank)
+        data = checkpoint.load(path)
+        if "rows" not in data or data.get("name", path.name) != path.name:  # older ones have none
+            raise UserError(f"{path} is another file that was put in its place")
+        yield segment, data["rows"]
 
 
 def name(segment: list[int], rank: int) -> str:

@@ -25,11 +25,15 @@ def here(algo, text):
 
 
 def start(algo, text, data="data", **more):
-    command = [sys.executable, "-m", "rlcourse.run", algo, "--exp-name", "exp"]
+    named = ["--exp-name", "exp", "--data-dir", data]
+    return launch([sys.executable, "-m", "rlcourse.run", algo, *named, *text.split()], **more)
+
+
+def launch(command, **more):
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     more["env"] = os.environ | {"PYTHONPATH": path} | more.get("env", {})
     return subprocess.Popen(
-        [*command, "--data-dir", data, *text.split()],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -3,32 +3,31 @@
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from commands import end, here, start, wait_for
+from commands import end, here, launch, start, wait_for
 
 from rlcourse.utils import checkpoint
 from rlcourse.utils.config import cores
 from rlcourse.utils.logger import read
 
-EPOCHS = 40
-SMALL = "--num-envs 2 --horizon 32 --minibatch 32 --hidden 16 --eval-every 9 --eval-episodes 2"
-ON_POLICY, OFF_POLICY = SMALL, f"{SMALL} --random-steps 64 --memory 700 --utd 0.5"
+EPOCHS = 20
+SMALL = "--num-envs 2 --horizon 32 --minibatch 32 --hidden 8 --eval-every 9 --eval-episodes 1"
+ON_POLICY, OFF_POLICY = SMALL, f"{SMALL} --horizon 16 --random-steps 64 --memory 300 --utd 0.5"
 FLAGS = {"vpg": ON_POLICY, "ppo": f"{ON_POLICY} --passes 2"}
 FLAGS |= dict.fromkeys(("ddpg", "td3", "sac"), OFF_POLICY)
 FOLDER = Path("data/exp/exp_s0")
+WHOLE = Path("whole/exp_s0")
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 CASES = [
     *((algo, "CartPole-v1") for algo in ("vpg", "ppo", "sac")),
     *((algo, "Pendulum-v1") for algo in ("vpg", "ppo", "ddpg", "td3", "sac")),
 ]
-two = pytest.param(
-    2,
-    marks=[pytest.mark.mpi, pytest.mark.skipif(cores() < 2, reason="needs two cores")],
-)
 
 
 def flags(algo, env, cpu=1, epochs=EPOCHS):
@@ -58,40 +57,62 @@ def assert_same(mine, other):
         assert mine == other
 
 
-def whole_run(algo, env, cpu):
-    """The exit code of a run that nobody stops; one process of it can be this one."""
-    command = flags(algo, env, cpu)
-    return here(algo, command) if cpu == 1 else end(start(algo, command))[0]
+def kill(process, folder, more):
+    """kill -9 of all processes soon after the rows have become so many; the epoch that is saved."""
+    had = len(rows(folder))
+    wait_for(lambda: len(rows(folder)) >= had + more, process)
+    time.sleep(random.random() * 0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    end(process)
+    state, complaint = checkpoint.load_newest(folder / "checkpoint.pt")
+    assert complaint == "" and EPOCHS > state["epoch"] >= len(rows(folder)) - 1 >= had
+    return state["epoch"]
+
+
+def assert_same_end(folder, whole):
+    assert rows(folder) == rows(whole)
+    for name in ("checkpoint.pt", "model.pt"):
+        assert_same(checkpoint.load(folder / name), checkpoint.load(whole / name))
 
 
 @pytest.mark.slow
 @pytest.mark.fault("killed")
-@pytest.mark.parametrize("cpu", [1, two])
 @pytest.mark.parametrize(("algo", "env"), CASES)
-def test_a_run_that_was_killed_anywhere_ends_as_one_that_was_not(algo, env, cpu):
-    """kill -9 of all its processes at random moments, twice; each time no more than the epoch
-    that was being saved is lost."""
-    assert whole_run(algo, env, cpu) == 0
-    expected, reached = rows(), 0
-    whole = checkpoint.load(FOLDER / "checkpoint.pt")
-    model = checkpoint.load(FOLDER / "model.pt")
+def test_a_run_that_was_killed_anywhere_ends_as_one_that_was_not(algo, env):
+    """Twice at random moments; each time no more than the epoch that was being saved is lost."""
+    assert here(algo, flags(algo, env)) == 0
     FOLDER.parent.rename("whole")
     for _ in range(2):
-        process = start(algo, flags(algo, env, cpu))
-        more = random.randint(2, 9)
-        wait_for(lambda at=reached + more: len(rows()) >= at, process)
-        time.sleep(random.random() * 0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        end(process)
-        state, complaint = checkpoint.load_newest(FOLDER / "checkpoint.pt")
-        assert complaint == "" and state["epoch"] >= len(rows()) - 1 >= reached
-        assert rows()[: state["epoch"]] == expected[: state["epoch"]]
-        reached = state["epoch"]
-        assert reached < EPOCHS
-    assert whole_run(algo, env, cpu) == 0
-    assert rows() == expected
-    assert_same(checkpoint.load(FOLDER / "checkpoint.pt"), whole)
-    assert_same(checkpoint.load(FOLDER / "model.pt"), model)
+        saved = kill(start(algo, flags(algo, env)), FOLDER, random.randint(2, 6))
+        assert rows()[:saved] == rows(WHOLE)[:saved]
+    assert here(algo, flags(algo, env)) == 0
+    assert_same_end(FOLDER, WHOLE)
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+@pytest.mark.fault("killed")
+@pytest.mark.skipif(cores() < 2, reason="two processes need two cores")
+@pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside Python")
+def test_two_processes_that_were_killed_in_each_run_of_a_grid_end_as_if_they_were_not():
+    """One command for the runs of all algorithms: started anew, it ends one and begins the next."""
+    with open("grid.yaml", "w") as file:
+        for algo, env in CASES:
+            words = f"--algo {algo} --exp-name {algo}-{env} {flags(algo, env, cpu=2)}".split()
+            fields = dict(zip(words[::2], words[1::2], strict=True))
+            lines = (f"{name[2:].replace('-', '_')}: {x}" for name, x in fields.items())
+            file.write("- " + "\n  ".join(lines) + "\n")
+    several = [MPIEXEC, "-n", "2", sys.executable, "-m", "mpi4py", "-m", "rlcourse.run"]
+    command = [*several, "grid.yaml", "--data-dir"]
+    code, out = end(launch([*command, "whole"]))
+    assert code == 0, out
+    folders = [Path(f"{algo}-{env}", f"{algo}-{env}_s0") for algo, env in CASES]
+    for folder in folders:
+        kill(launch([*command, "data"]), "data" / folder, random.randint(2, 12))
+    code, out = end(launch([*command, "data"]))
+    assert code == 0 and out.count("finished already") == len(CASES) - 1, out
+    for folder in folders:
+        assert_same_end("data" / folder, "whole" / folder)
 
 
 @pytest.mark.fault("signal")
@@ -114,11 +135,11 @@ def test_a_second_signal_ends_a_run_at_once_and_leaves_what_was_saved(number):
 @pytest.mark.slow
 @pytest.mark.fault("killed")
 def test_a_run_killed_before_its_first_save_begins_anew():
-    command = flags("ppo", "CartPole-v1", epochs=200).replace("--save-every 0", "--save-every 999")
+    command = flags("ppo", "CartPole-v1", epochs=60).replace("--save-every 0", "--save-every 999")
     process = start("ppo", command)
     wait_for(lambda: len(rows()) > 3, process)
     process.kill()
     end(process)
-    assert 3 < len(rows()) < 200 and not (FOLDER / "checkpoint.pt").exists()
+    assert 3 < len(rows()) < 60 and not (FOLDER / "checkpoint.pt").exists()
     assert here("ppo", command) == 0
-    assert len(rows()) == 200
+    assert len(rows()) == 60

@@ -88,11 +88,19 @@ def flip(path):
     path.write_bytes(content)
 
 
+def another_file(path):
+    shutil.copy(FOLDER / "model.pt", path)
+
+
+def another_segment(path):
+    shutil.copy(FOLDER / "replay/0_0_32.pt", path)
+
+
 # ------------------------------------------------------------------------------- replay memory
 
 
 @pytest.mark.fault("damaged")
-@pytest.mark.parametrize("damage", [flip, Path.unlink])
+@pytest.mark.parametrize("damage", [flip, Path.unlink, another_file, another_segment])
 def test_where_the_newest_replay_is_damaged_the_generation_before_is_taken(
     damage, runs, begun, capsys
 ):
