@@ -13,6 +13,7 @@ import difflib
 import sys
 from functools import cache
 from importlib.util import find_spec
+from math import isfinite
 from typing import Any
 
 import gymnasium as gym
@@ -143,7 +144,11 @@ class Envs:
             for i, over in enumerate(self.over):
                 if over:
                     self._begin(i, self.episode[i] + 1)
-        return torch.from_numpy(self.obs).to(self.device)
+        return self._tensor(self.obs)
+
+    def _tensor(self, x: np.ndarray) -> Tensor:
+        x = torch.from_numpy(x)
+        return x if self.device == "cpu" else x.to(self.device)
 
     def random_act(self) -> Tensor:
         """Uniform actions: in [-1, 1], or one of n."""
@@ -169,9 +174,10 @@ class Envs:
             if self.over[i]:
                 self.finished.append((self.total[i], len(self.played[i])))
         self.obs = self.spaces.encode(rows)
-        self._check(rews)
-        flags = torch.tensor([rews, terms, self.over], dtype=torch.float32, device=self.device)
-        return torch.from_numpy(self.obs).to(self.device), *flags
+        with np.errstate(over="ignore"):
+            flags = np.array([rews, terms, self.over], np.float32)  # 1e39 is inf for the networks
+        self._check(rews, flags[0])
+        return tuple(map(self._tensor, (self.obs, *flags)))
 
     def _begin(self, i: int, episode: int) -> None:
         seed = episode_seed(self.seed, TRAIN, self.number[i], episode)
@@ -205,17 +211,15 @@ class Envs:
 
     def _check_actions(self, chosen: np.ndarray) -> None:
         """What is not finite is not clipped by the bounds: the environment would get it."""
-        if np.isfinite(chosen.sum()):
+        if chosen.dtype.kind != "f" or isfinite(chosen.sum()):
             return
         for i, action in enumerate(chosen):
             if not np.isfinite(action).all():
                 raise FloatingPointError(f"the action after {self._place(i)} is {action}")
 
-    def _check(self, rews: list[float]) -> None:
-        with np.errstate(over="ignore"):
-            seen = np.asarray(rews, np.float32)  # as the networks see them: 1e39 is inf
-            if np.isfinite(seen.sum() + self.obs.sum()):
-                return
+    def _check(self, rews: list[float], seen: np.ndarray) -> None:
+        if isfinite(np.vdot(seen, seen)) and isfinite(np.vdot(self.obs, self.obs)):
+            return  # the cheapest sum that a number which is not finite spoils
         for i, rew in enumerate(rews):
             for field, value in (("reward", seen[i]), ("observation", self.obs[i])):
                 if not np.isfinite(value).all():
