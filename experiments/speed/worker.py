@@ -98,6 +98,7 @@ def rlcourse() -> None:
             more |= dict(norm_obs=False, norm_ret=False)
         else:
             more |= dict(horizon=1000, random_steps=CASE["random_steps"], utd=1.0)
+    more |= CASE.get("fields", {})
     for name in CASE.get("compile", []):
         import torch
 

@@ -211,7 +211,7 @@ class Envs:
 
     def _check_actions(self, chosen: np.ndarray) -> None:
         """What is not finite is not clipped by the bounds: the environment would get it."""
-        if chosen.dtype.kind != "f" or isfinite(chosen.sum()):
+        if chosen.dtype.kind != "f" or isfinite(np.vdot(chosen, chosen)):
             return
         for i, action in enumerate(chosen):
             if not np.isfinite(action).all():
