@@ -411,6 +411,7 @@ def test_actions_are_mapped_to_the_box_and_clipped(low, high, expected):
     assert {action.dtype for action in got} == {np.dtype(np.float32)}
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_actions_of_which_only_the_sum_is_infinite_are_clipped_like_all_others():
     env = envs("Recorder-v0", 2, act=Box(-2, 2, (1,)))
     env.reset_done()
