@@ -10,7 +10,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
 # EXTRAS=mujoco,box2d adds optional parts. One stamp each: asked for once, an extra stays.
-KNOWN := box2d docs mp4 mujoco
+KNOWN := bench box2d docs mp4 mujoco
 comma := ,
 ASKED := $(subst $(comma), ,$(EXTRAS))
 UNKNOWN := $(filter-out $(KNOWN),$(ASKED))

@@ -48,6 +48,7 @@ setup(
         "render": ["gymnasium[classic-control]"],  # windows and GIFs of classic control
         "mp4": ["imageio[ffmpeg]>=2.31"],  # brings an ffmpeg of its own, 68 MB
         "dev": ["pytest>=8", "pytest-xdist", "ruff", "codespell", "pre-commit"],
+        "bench": ["stable-baselines3>=2.9", "sbx-rl>=0.28"],  # for experiments/speed
         "docs": [  # node must be there too: it renders the mathematics while the pages are built
             "sphinx>=9",
             "myst-parser>=5",

@@ -15,6 +15,7 @@ from gymnasium.spaces import Box, Discrete
 import rlcourse
 from rlcourse import ppo, vpg
 from rlcourse.utils.config import Settings
+from rlcourse.utils.distributions import Categorical
 from rlcourse.utils.logger import explained
 from rlcourse.utils.nets import Normaliser
 from rlcourse.utils.optim import descend
@@ -582,6 +583,14 @@ def test_what_has_one_number_a_step_has_one_axis(algo, space):
     assert dist.log_prob(act).shape == dist.entropy().shape == agent.v(obs).shape == (5,)
     rollout, acts = torch.randn(6, 5, OBS_DIM), torch.stack([dist.sample() for _ in range(6)])
     assert agent.v(rollout).shape == agent.pi(rollout).log_prob(acts).shape == (6, 5)
+
+
+@pytest.mark.fault("not-finite")
+def test_no_action_is_drawn_from_probabilities_that_are_no_numbers():
+    logp = torch.tensor([[0.5, 0.5], [0.0, torch.nan]]).log()
+    assert Categorical(torch.tensor([[1.0, 0.0]]).log()).sample() == 0
+    with pytest.raises(FloatingPointError, match="nan"):
+        Categorical(logp).sample()
 
 
 @on_policy

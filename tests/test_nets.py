@@ -301,6 +301,16 @@ def test_the_activation_stands_between_the_layers_and_not_behind_the_last(name):
     assert torch.equal(between()(x), by_name[name](x))
 
 
+def test_a_network_is_its_layers_one_after_the_other_also_when_they_are_changed():
+    net, x = mlp([3, 8, 2], "tanh"), torch.randn(5, 3)
+    assert torch.equal(net(x), nn.Sequential(*net)(x))
+    assert torch.equal(net[:-1](x), torch.tanh(net[0](x)))
+    net[1] = nn.ReLU()
+    net.append(nn.Tanh())
+    assert torch.equal(net(x), nn.Sequential(*net)(x))
+    assert torch.equal(deepcopy(net)(x), net(x))
+
+
 def test_every_activation_that_can_be_chosen_exists():
     assert set(CHOICES["activation"]) == set(ACTIVATIONS)
 

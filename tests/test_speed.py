@@ -7,6 +7,8 @@ packages, are measured by experiments/speed.
 import sys
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -149,6 +151,14 @@ def environment_step(algo, discrete):
     for _ in range(8):
         module.collect(envs, agent, memory, cfg)
     return calls(lambda: module.collect(envs, agent, memory, cfg))
+
+
+def test_the_tables_of_speed_are_those_of_the_stored_turns():
+    folder = Path(__file__).parents[1] / "experiments/speed"
+    spec = spec_from_file_location("measure", folder / "measure.py")
+    measure = module_from_spec(spec)
+    spec.loader.exec_module(measure)
+    assert measure.figures() == (folder / "figures.md").read_text()
 
 
 if __name__ == "__main__":  # what the limits are set by

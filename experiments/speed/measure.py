@@ -1,6 +1,6 @@
 """This project beside Stable-Baselines3, sbx and tianshou: speed, memory, time to the goal.
 
-    pip install -e '.[bench,mujoco]'
+    pip install -e '.[bench,mujoco]'                    tianshou wants an environment of its own
     python experiments/speed/measure.py                 all parts, some hours of one core
     python experiments/speed/measure.py turns           a part: see PARTS
     python experiments/speed/measure.py turns 'ppo A CartPole-v1'     one case of it
@@ -23,8 +23,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -50,7 +52,27 @@ GOALS = {
     "ppo A CartPole-v1": dict(goal=[475, 100], limit=300_000),
     "sac Pendulum-v1": dict(goal=[-200, 10], limit=30_000, random_steps=1000),
 }
-SEEDS = range(5)
+SEEDS = range(3)
+
+# Settings of PPO beside its defaults, in processor seconds to the goal; the slowest seed counts.
+VARIANTS = {
+    "defaults": {},
+    "minibatch 256": dict(minibatch=256),
+    "minibatch 64": dict(minibatch=64),
+    "lr 1e-3": dict(lr=1e-3),
+    "passes 5": dict(passes=5),
+    "num_envs 16, horizon 128": dict(num_envs=16, horizon=128),
+    "minibatch 256, lr 1e-3": dict(minibatch=256, lr=1e-3),
+    "minibatch 256, lr 1e-3, passes 5": dict(minibatch=256, lr=1e-3, passes=5),
+}
+TASKS = {
+    "ppo CartPole-v1": (dict(env="CartPole-v1", goal=[475, 100], limit=300_000), VARIANTS, 5),
+    "ppo HalfCheetah-v5": (
+        dict(env="HalfCheetah-v5", goal=[1000, 10], limit=300_000),
+        ["defaults", "minibatch 256", "minibatch 256, lr 1e-3, passes 5"],
+        3,
+    ),
+}
 
 
 # ---- workers
@@ -61,12 +83,13 @@ class Worker:
 
     def __init__(self, package: str, case: dict[str, Any], **more: Any):
         case = dict(package=package, threads=1, seed=0, defaults=False) | case | more
+        self.noise = tempfile.TemporaryFile("w+")  # a pipe would fill, and stop it
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             [PYTHON[package], str(HERE / "worker.py"), json.dumps(case)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.noise,
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
         )
@@ -75,7 +98,8 @@ class Worker:
     def read(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(self.process.communicate()[1])
+            self.noise.seek(0)
+            raise RuntimeError(self.noise.read())
         return json.loads(line)
 
     def turn(self, go: bool = True) -> dict[str, Any]:
@@ -89,6 +113,7 @@ class Worker:
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
+        self.noise.close()
 
 
 def compete(name: str, case: dict[str, Any], packages: list[str], **more: Any) -> Iterator[dict]:
@@ -121,6 +146,8 @@ def row(name, package, worker, turn, before, go=True) -> Iterator[dict[str, Any]
 
 
 def those(wanted: list[str], cases: dict[str, Any]) -> dict[str, Any]:
+    if unknown := set(wanted) - set(cases):
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(cases)}")
     return {name: case for name, case in cases.items() if not wanted or name in wanted}
 
 
@@ -163,16 +190,34 @@ def solve(wanted: list[str]) -> Iterator[dict[str, Any]]:
                     )
 
 
+def defaults(wanted: list[str]) -> Iterator[dict[str, Any]]:
+    """Seconds of the processor to the goal with the defaults of PPO, and with others."""
+    for name, (task, variants_, seeds) in those(wanted, TASKS).items():
+        for seed in range(seeds):
+            for variant in variants_:
+                fields = VARIANTS[variant]
+                case = dict(algo="ppo", turn=10**9, defaults=True, fields=fields) | task
+                worker = Worker("rlcourse", case, seed=seed)
+                found = worker.turn(go=False)
+                worker.close()
+                solved = found.get("solved", False)
+                cpu, steps = round(found["cpu"], 2), found["steps"]
+                yield dict(
+                    case=name, settings=variant, seed=seed, solved=solved, steps=steps, cpu=cpu
+                )
+
+
 def profile(wanted: list[str]) -> Iterator[dict[str, Any]]:
-    """Where the time of an environment step goes, in microseconds."""
-    for algo in those(wanted, dict.fromkeys(("vpg", "ppo", "ddpg", "td3", "sac"))):
-        env = "HalfCheetah-v5"
-        seconds, steps = in_parts(algo, env)
-        for part, taken in seconds.items():
-            yield dict(case=algo, part=part, us=round(1e6 * taken / steps, 1))
+    """Where the time of an environment step goes, in microseconds, on HalfCheetah-v5."""
+    algos = dict(vpg=(2, 12), ppo=(2, 12), ddpg=(1, 3), td3=(1, 3), sac=(1, 3))
+    for algo, epochs in those(wanted, algos).items():
+        (few, steps), (many, more) = (in_parts(algo, n) for n in epochs)  # the start is in both
+        for part in many:
+            us = 1e6 * (many[part] - few[part]) / (more - steps)
+            yield dict(case=algo, part=part, us=round(us, 1))
 
 
-def in_parts(algo: str, env: str) -> tuple[dict[str, float], int]:
+def in_parts(algo: str, epochs: int) -> tuple[dict[str, float], int]:
     """Processor seconds of a training run in each part of it, less those of the parts within."""
     import torch
 
@@ -181,10 +226,11 @@ def in_parts(algo: str, env: str) -> tuple[dict[str, float], int]:
     from rlcourse.utils.run import Run
 
     module = import_module(f"rlcourse.algos.{algo}")
-    seconds, open_ = defaultdict(float), []
+    seconds, open_, changed = defaultdict(float), [], []
 
     def timed(owner: Any, name: str, part: str) -> None:
         inner = getattr(owner, name)
+        changed.append((owner, name, inner))
 
         def outer(*args: Any, **kwargs: Any) -> Any:
             began, _ = time.process_time(), open_.append(0.0)
@@ -198,39 +244,40 @@ def in_parts(algo: str, env: str) -> tuple[dict[str, float], int]:
 
         setattr(owner, name, outer)
 
-    timed(module, "train", "log, and everything else")
+    on_policy = hasattr(module, "gae")
+    timed(module, "train", "the log, and everything else")
     timed(evaluate.Evaluation, "play", "evaluation")
     timed(module, "collect", "acting, and laying out the data")
     for name in ("step", "reset_done", "random_act"):
         timed(envs.Envs, name, "the environments")
-    timed(module.Agent, "update", "losses: forward")
-    timed(torch.Tensor, "backward", "losses: backward")
-    timed(module, "descend", "clipping, checks, Adam")
-    timed(optim.Adam, "step", "clipping, checks, Adam")
-    if hasattr(module, "gae"):
+    timed(module.Agent, "update", "updates: losses, batches, targets")
+    timed(torch.Tensor, "backward", "updates: backward")
+    timed(module, "descend", "updates: clipping, checks, Adam")
+    timed(optim.Adam, "step", "updates: clipping, checks, Adam")
+    if on_policy:
         timed(module, "gae", "advantages")
-        timed(module, "measure", "what is logged")
+        timed(module, "measure", "what is logged of an update")
     else:
         timed(replay.Replay, "add", "the memory")
-        inner = replay.Replay.sample
+        source, sample = SimpleNamespace(next=next), replay.Replay.sample
+        timed(source, "next", "the memory")
 
         def drawn(*args: Any) -> Iterator[Any]:
-            batches = inner(*args)
-            while (b := next_(batches)) is not None:
+            batches = sample(*args)
+            while (b := source.next(batches, None)) is not None:
                 yield b
 
-        def next_(batches: Iterator[Any]) -> Any:
-            return next(batches, None)
-
-        box = type("Box", (), {"next": staticmethod(next_)})
-        timed(box, "next", "the memory")
-        next_ = box.next
+        changed.append((replay.Replay, "sample", sample))
         replay.Replay.sample = drawn
-    more = dict(epochs=10) if hasattr(module, "gae") else dict(epochs=3, num_envs=1, horizon=500)
-    cfg = module.Config(env, **more)
-    module.train(cfg, Run(cfg, Settings(eval_every=10**6), show=False))
+    try:
+        more = dict() if on_policy else dict(num_envs=1, horizon=500, random_steps=1)
+        cfg = module.Config("HalfCheetah-v5", epochs=epochs, **more)
+        module.train(cfg, Run(cfg, Settings(eval_every=10**6, eval_episodes=1), show=False))
+    finally:
+        for owner, name, inner in reversed(changed):
+            setattr(owner, name, inner)
     del seconds["evaluation"]  # of the end alone
-    return seconds, cfg.epochs * cfg.horizon * cfg.num_envs
+    return seconds, epochs * cfg.horizon * cfg.num_envs
 
 
 def cores(wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -295,6 +342,7 @@ PARTS = {
     "turns": turns,
     "threads": threads,
     "solve": solve,
+    "defaults": defaults,
     "profile": profile,
     "cores": cores,
     "compiled": compiled,
@@ -309,7 +357,8 @@ def stored(part: str) -> list[dict[str, str]]:
 def store(part: str, wanted: list[str]) -> None:
     """Write the rows of a part as they come; cases that were not asked for keep theirs."""
     kept = [r for r in stored(part) if wanted and r["case"] not in wanted]
-    with open(HERE / f"{part}.csv", "w", newline="") as file:
+    aside = HERE / f"{part}.part"
+    with open(aside, "w", newline="") as file:
         writer = None
         for r in chain(kept, PARTS[part](wanted)):
             if writer is None:
@@ -318,6 +367,7 @@ def store(part: str, wanted: list[str]) -> None:
             writer.writerow(r)
             file.flush()
             print(*r.values(), flush=True)
+    aside.replace(HERE / f"{part}.csv")
 
 
 # ---- the tables
@@ -355,6 +405,7 @@ def figures() -> str:
         lines += competition(stored("threads"), "wall")
     lines += ["## Start and memory", "", *start(stored("turns"))]
     lines += ["## To the goal", "", *goals(stored("solve"))]
+    lines += ["## Settings of PPO, to the goal", "", *variants(stored("defaults"))]
     lines += ["## Where the time of a step goes", "", *parts(stored("profile"))]
     lines += ["## The second core", "", *second(stored("cores"))]
     ways = by(stored("compiled"), "way")
@@ -374,22 +425,26 @@ def competition(rows: list[dict[str, str]], clock: str) -> list[str]:
     for case, mine in by(rows, "case").items():
         speeds = {package: steady(r, clock) for package, r in by(mine, "package").items()}
         for package, values in speeds.items():
-            ratios = [a / b for a, b in zip(speeds["rlcourse"], values, strict=True)]
-            ratio = "" if package == "rlcourse" else spread(ratios)
+            ours = speeds["rlcourse"][: len(values)]
+            ratios = [a / b for a, b in zip(ours, values, strict=True)]
+            mean = statistics.harmonic_mean(ours) / statistics.harmonic_mean(values)
+            ratio = f"{mean:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            ratio = "" if package == "rlcourse" else ratio
             name = NAMES.get(package, package)
             out.append([case if package == "rlcourse" else "", name, spread(values, 0), ratio])
-    return table(["case", "package", "steps a second", "rlcourse is faster by"], out)
+    return table(["case", "package", "steps a second", "rlcourse : this one"], out)
 
 
 def start(rows: list[dict[str, str]]) -> list[str]:
+    """Over all cases: to the first step, and the memory at the end, which is soon."""
     out = []
-    for (case, package), mine in by(rows, "case", "package").items():
-        if case in ("ppo A CartPole-v1", "sac HalfCheetah-v5") and package != "products":
-            name = NAMES.get(package, package)
-            at_start, at_end = mine[0], mine[-1]
-            out.append([case, name, at_start["cpu"], at_start["wall"], at_end["memory"]])
-    head = ["case", "package", "s of the processor to the first step", "s of the clock", "MB"]
-    return table(head, out)
+    for package, mine in by(rows, "package").items():
+        if package != "products":
+            first = [r for r in mine if r["turn"] == "0"]
+            times = [spread([float(r[clock]) for r in first], 1) for clock in ("cpu", "wall")]
+            last = [max(int(r["memory"]) for r in rs) for rs in by(mine, "case").values()]
+            out.append([NAMES.get(package, package), *times, spread(last, 0)])
+    return table(["package", "s of the processor", "s of the clock", "MiB"], out)
 
 
 def goals(rows: list[dict[str, str]]) -> list[str]:
@@ -399,6 +454,7 @@ def goals(rows: list[dict[str, str]]) -> list[str]:
         for package, rs in by(mine, "package").items():
             solved = sum(r["solved"] == "True" for r in rs)
             ratio = statistics.median(seconds[package]) / statistics.median(seconds["rlcourse"])
+            bound = "" if solved == len(rs) else "over "  # the limit came first
             out.append(
                 [
                     f"{case}, {settings}",
@@ -406,11 +462,21 @@ def goals(rows: list[dict[str, str]]) -> list[str]:
                     f"{solved} of {len(rs)}",
                     spread([int(r["steps"]) for r in rs], 0),
                     spread(seconds[package], 1),
-                    "" if package == "rlcourse" else f"{ratio:.1f}",
+                    "" if package == "rlcourse" else f"{bound}{ratio:.1f}",
                 ]
             )
-    head = ["case", "package", "solved", "steps", "s of the processor", "rlcourse takes less by"]
+    head = ["case", "package", "solved", "steps", "s of the processor", "times those of rlcourse"]
     return table(head, out)
+
+
+def variants(rows: list[dict[str, str]]) -> list[str]:
+    out = []
+    for (case, settings), mine in by(rows, "case", "settings").items():
+        solved = sum(r["solved"] == "True" for r in mine)
+        steps, seconds = [int(r["steps"]) for r in mine], [float(r["cpu"]) for r in mine]
+        cells = [f"{solved} of {len(mine)}", spread(steps, 0), spread(seconds, 1)]
+        out.append([case, settings, *cells])
+    return table(["task", "settings", "solved", "steps", "s of the processor"], out)
 
 
 def parts(rows: list[dict[str, str]]) -> list[str]:
@@ -437,6 +503,7 @@ def machine() -> str:
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((x.split(":")[1].strip() for x in info.splitlines() if "model name" in x), "")
     versions = sorted({r["version"] for part in ("turns", "threads") for r in stored(part)})
+    versions += [f"{name} {version(name)}" for name in ("gymnasium", "mujoco", "numpy")]
     python = platform.python_version()
     cores_ = f"{os.cpu_count()} cores, {model}, {platform.system()}"
     return f"{cores_}, Python {python}; {', '.join(versions)}.\n"
@@ -447,7 +514,7 @@ def main(words: list[str]) -> None:
         package, path = words[1].split("=")
         PYTHON[package] = path
         words = words[2:]
-    for part in words[:1] or PARTS:
+    for part in those(words[:1], PARTS):
         store(part, words[1:])
     (HERE / "machine.txt").write_text(machine())
     (HERE / "figures.md").write_text(figures())

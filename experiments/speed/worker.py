@@ -81,7 +81,6 @@ gym.register(NAME, entry_point=lambda **kwargs: Timed(gym.make(CASE["env"], **kw
 # ---- the packages, with equal settings unless the case asks for their own defaults
 
 ENDLESS = 10**9
-ON_POLICY = dict(gamma=0.99, learning_rate=3e-4)
 
 
 def rlcourse() -> None:
@@ -104,7 +103,7 @@ def rlcourse() -> None:
 
         setattr(module, name, torch.compile(getattr(module, name)))
     cfg = module.Config(NAME, seed=CASE["seed"], epochs=10**6, **more)
-    settings = Settings(eval_every=10**6, threads=CASE["threads"] or os.cpu_count())
+    settings = Settings(eval_every=10**6, threads=CASE["threads"] or Settings().threads)
     module.train(cfg, Run(cfg, settings, show=False))
 
 
@@ -124,13 +123,13 @@ def sbx() -> None:
     torch_like(sbx, dict(activation_fn=flax.linen.tanh))
 
 
-def torch_like(package: Any, tanh: dict[str, Any]) -> None:
+def torch_like(package: Any, tanh: dict[str, Any]) -> Any:
     """Stable-Baselines3 and sbx have the same interface."""
     from stable_baselines3.common.env_util import make_vec_env
 
     Algorithm = getattr(package, CASE["algo"].upper())
     if CASE["defaults"]:
-        Algorithm("MlpPolicy", NAME, seed=CASE["seed"]).learn(ENDLESS)
+        return Algorithm("MlpPolicy", NAME, seed=CASE["seed"]).learn(ENDLESS)
     envs = make_vec_env(NAME, n_envs=CASE["num_envs"], seed=CASE["seed"])
     more = dict(learning_rate=CASE["lr"], batch_size=CASE["minibatch"], seed=CASE["seed"])
     net: dict[str, Any] = dict(net_arch=CASE["hidden"])
@@ -141,7 +140,7 @@ def torch_like(package: Any, tanh: dict[str, Any]) -> None:
         more |= dict(learning_starts=CASE["random_steps"], train_freq=1, gradient_steps=1)
     if package.__name__ == "stable_baselines3":
         more["device"] = "cpu"
-    Algorithm("MlpPolicy", envs, policy_kwargs=net, **more).learn(ENDLESS)
+    return Algorithm("MlpPolicy", envs, policy_kwargs=net, **more).learn(ENDLESS)
 
 
 def tianshou() -> None:
@@ -217,7 +216,7 @@ def tianshou() -> None:
 
 
 def products() -> None:
-    """The bare matrix products of as many updates: nothing in 32 bits can take less time."""
+    """The bare matrix products of as many updates, in torch."""
     import torch
 
     torch.set_num_threads(1)

@@ -177,7 +177,7 @@ class Envs:
         with np.errstate(over="ignore"):
             flags = np.array([rews, terms, self.over], np.float32)  # 1e39 is inf for the networks
         self._check(rews, flags[0])
-        return tuple(map(self._tensor, (self.obs, *flags)))
+        return self._tensor(self.obs), *self._tensor(flags).unbind()
 
     def _begin(self, i: int, episode: int) -> None:
         seed = episode_seed(self.seed, TRAIN, self.number[i], episode)

@@ -109,7 +109,8 @@ def read(
     for segment in state["segments"] if state else []:
         path = folder / name(segment, rank)
         data = checkpoint.load(path)
-        if "rows" not in data or data.get("name", path.name) != path.name:  # older ones have none
+        fits = data.get("name", path.name) == path.name  # older ones have none
+        if not fits or len(data.get("rows", ())) != segment[1] - segment[0]:
             raise UserError(f"{path} is another file that was put in its place")
         yield segment, data["rows"]
 

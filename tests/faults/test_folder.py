@@ -96,11 +96,15 @@ def another_segment(path):
     shutil.copy(FOLDER / "replay/0_0_32.pt", path)
 
 
+def fewer_rows(path):
+    checkpoint.save(path, {"rows": checkpoint.load(path)["rows"][:-1]}, keep=False)
+
+
 # ------------------------------------------------------------------------------- replay memory
 
 
 @pytest.mark.fault("damaged")
-@pytest.mark.parametrize("damage", [flip, Path.unlink, another_file, another_segment])
+@pytest.mark.parametrize("damage", [flip, Path.unlink, another_file, another_segment, fewer_rows])
 def test_where_the_newest_replay_is_damaged_the_generation_before_is_taken(
     damage, runs, begun, capsys
 ):
