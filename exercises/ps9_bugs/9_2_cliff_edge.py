@@ -120,7 +120,7 @@ class Config:
     lr: float = 3e-4                     # η of Eq. 9, learning rate
     lr_end: float = 1.0                  # ζ of Eq. 9, share of η that is left at the end
     passes: int = 10                     # times that an update uses each step
-    minibatch: int = 128                 # steps behind one gradient
+    minibatch: int = 256                 # steps behind one gradient
     max_norm: float = 0.5                # longer gradients are scaled down to this
     norm_obs: bool = True                # show the networks observations of mean 0 and std 1
     norm_ret: bool = True                # let V learn returns of mean 0 and std 1
