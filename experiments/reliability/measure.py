@@ -46,7 +46,7 @@ FLAGS = dict.fromkeys(("ddpg", "td3", "sac"), "--random-steps 64 --memory 5000 -
 FOLDER = Path("data/exp/exp_s0")
 FLIPS, CUTS = 3000, 200
 FAULTS = "raise exit vanish kill segfault nan_obs nan_reward freeze".split()
-TIMES = 5  # of each fault of a process
+TIMES = 3  # of each fault of a process
 
 
 # ---- a run that is killed again and again
