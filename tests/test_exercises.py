@@ -356,7 +356,7 @@ def test_a_learners_function_takes_the_place_of_the_courses_and_trains(
     write(folder, "2.3", marked.replace("def gae", "CALLS = []\n\n\ndef gae"))
     run(folder, "check", "2.3")
     monkeypatch.chdir(tmp_path)
-    assert run(folder, "train", "2.3", "--epochs", "1", "--horizon", "16", "--data-dir", "d") == 0
+    assert run(folder, "train", "2.3", "--epochs", "1", "--horizon", "32", "--data-dir", "d") == 0
     assert len(ppo.gae.__globals__["CALLS"]) == 1
     assert (tmp_path / "d" / "my_gae" / "my_gae_s0" / "model.pt").exists()
 
@@ -570,7 +570,7 @@ def test_a_hunt_is_drawn_by_algorithm_level_and_seed_and_its_file_trains(
     path.write_text(path.read_text() + "\nprint('mine is used')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "rlcourse.algos.ppo", raising=False)
-    flags = ("--epochs", "1", "--horizon", "16", "--data-dir", "d")
+    flags = ("--epochs", "1", "--horizon", "32", "--data-dir", "d")
     assert run(folder, "bug", "train", "1", *flags) == 0
     assert "mine is used" in capsys.readouterr().out
     assert (tmp_path / "d" / "bug_1" / "bug_1_s0" / "model.pt").exists()
