@@ -48,7 +48,7 @@ slow: $(READY)
 	$(PY) -m pytest -q -m slow $(ARGS)
 
 faults: $(READY)
-	$(PY) -m pytest -q -n 2 --dist worksteal -m fault $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m fault $(ARGS)
 
 exercises: $(READY)
 	$(PY) -m exercises dev check $(ARGS)
