@@ -35,8 +35,9 @@ def flags(algo, env, cpu=1, epochs=EPOCHS):
 
 
 def rows(folder=FOLDER):
+    """Without times, and without cells that are empty: TD3's LossPi gets its column later."""
     return [
-        {n: x for n, x in row.items() if "Time" not in n and "PerSec" not in n}
+        {n: x for n, x in row.items() if x is not None and "Time" not in n and "PerSec" not in n}
         for row in read(folder / "progress.csv")
     ]
 
