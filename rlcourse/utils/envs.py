@@ -147,8 +147,7 @@ class Envs:
         return self._tensor(self.obs)
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        x = torch.from_numpy(x)
-        return x if self.device == "cpu" else x.to(self.device)
+        return torch.from_numpy(x).to(self.device)
 
     def random_act(self) -> Tensor:
         """Uniform actions: in [-1, 1], or one of n."""

@@ -47,8 +47,7 @@ class Spaces:
         """N actions of the policy, (N, act_dim) or (N,), in the environment's own units."""
         if isinstance(self.act, Discrete):
             return (act + self.act.start).tolist()
-        act = self._middle + self._scale * act
-        act = np.minimum(np.maximum(act, self.act.low), self.act.high)
+        act = (self._middle + self._scale * act).clip(self.act.low, self.act.high)
         return act.astype(self.act.dtype)
 
 
