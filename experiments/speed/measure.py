@@ -7,7 +7,8 @@
 
 Packages take turns in the same minutes, each in a process of its own (worker.py), so that their
 ratios hold on a busy machine too; what is compared is the time of the processor. A package that
-sits in another environment is found by `--python sb3=/path/to/python`. Each part writes a CSV file
+sits in another environment is found by `--python sb3=/path/to/python`; `--python sb3=` leaves it
+out of the turns. Each part writes a CSV file
 beside this one, and figures.md is made from all of them.
 """
 
@@ -174,19 +175,18 @@ def solve(wanted: list[str]) -> Iterator[dict[str, Any]]:
         for seed in range(seeds):
             for defaults in (False, True):
                 for package in ("rlcourse", "sb3", "sbx"):
-                    worker = Worker(package, CASES[name] | goal, seed=seed, defaults=defaults)
-                    found = worker.turn(go=False)
-                    worker.close()
-                    yield dict(
-                        case=name,
-                        package=package,
-                        settings="own defaults" if defaults else "equal",
-                        seed=seed,
-                        solved=found.get("solved", False),
-                        steps=found["steps"],
-                        cpu=round(found["cpu"], 2),
-                        wall=round(found["wall"], 2),
-                    )
+                    settings = "own defaults" if defaults else "equal"
+                    found = reach(package, CASES[name] | goal, seed=seed, defaults=defaults)
+                    yield dict(case=name, package=package, settings=settings, seed=seed, **found)
+
+
+def reach(package: str, case: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Train until the goal of the case, or its limit of steps."""
+    worker = Worker(package, case, **more)
+    found = worker.turn(go=False)
+    worker.close()
+    solved = found.get("solved", False)
+    return dict(solved=solved, steps=found["steps"], cpu=round(found["cpu"], 2))
 
 
 def defaults(wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -196,14 +196,8 @@ def defaults(wanted: list[str]) -> Iterator[dict[str, Any]]:
             for variant in variants_:
                 fields = VARIANTS[variant]
                 case = dict(algo="ppo", turn=10**9, defaults=True, fields=fields) | task
-                worker = Worker("rlcourse", case, seed=seed)
-                found = worker.turn(go=False)
-                worker.close()
-                solved = found.get("solved", False)
-                cpu, steps = round(found["cpu"], 2), found["steps"]
-                yield dict(
-                    case=name, settings=variant, seed=seed, solved=solved, steps=steps, cpu=cpu
-                )
+                found = reach("rlcourse", case, seed=seed)
+                yield dict(case=name, settings=variant, seed=seed, **found)
 
 
 def profile(wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -421,7 +415,7 @@ def figures() -> str:
 
 def competition(rows: list[dict[str, str]], clock: str) -> list[str]:
     out = []
-    for case, mine in by(rows, "case").items():
+    for case, mine in sorted(by(rows, "case").items(), key=lambda item: [*CASES].index(item[0])):
         speeds = {package: steady(r, clock) for package, r in by(mine, "package").items()}
         for package, values in speeds.items():
             ours = speeds["rlcourse"][: len(values)]

