@@ -20,7 +20,7 @@ import pytest
 import test_style
 import torch
 
-from exercises import bugs, course
+from exercises import bugs, course, worlds
 from rlcourse import ALGOS, run
 from rlcourse.utils import bundle, config, folders, grid, logger, mpi, plot, policy
 from rlcourse.utils import check as checks
@@ -31,6 +31,7 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 README = ROOT / "README.md"
 FRONT = [README] if README.exists() else []
 MODULES = {algo: import_module(f"rlcourse.algos.{algo}") for algo in ALGOS}
+assert worlds.Mixed  # imported before any snippet is, so that its environments stay registered
 TEXTS = {algo: (ROOT / "docs/algorithms" / f"{algo}.md").read_text("utf-8") for algo in ALGOS}
 HEADINGS = [
     "The idea in five sentences",
