@@ -493,13 +493,12 @@ def second(rows: list[dict[str, str]]) -> list[str]:
 
 
 def machine() -> str:
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((x.split(":")[1].strip() for x in info.splitlines() if "model name" in x), "")
+    from rlcourse.utils import folders
+
     versions = sorted({r["version"] for part in ("turns", "threads") for r in stored(part)})
     versions += [f"{name} {version(name)}" for name in ("gymnasium", "mujoco", "numpy")]
     python = platform.python_version()
-    cores_ = f"{os.cpu_count()} cores, {model}, {platform.system()}"
-    return f"{cores_}, Python {python}; {', '.join(versions)}.\n"
+    return f"{folders.machine()}, Python {python}; {', '.join(versions)}.\n"
 
 
 def main(words: list[str]) -> None:

@@ -7,6 +7,7 @@ that meets its own folder continues or reports; one that meets another configura
 import fcntl
 import importlib.metadata
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -124,11 +125,12 @@ def _plain(x: Any) -> Any:
 
 
 def write_config(folder: Path, cfg: Any, settings: Settings, **more: Any) -> None:
-    """Write config.yaml; versions, commit, command and what is in `more` stand under `about`."""
+    """Write config.yaml; versions, machine, command and what is in `more` stand under `about`."""
     about = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.orig_argv),
         "commit": _commit(),
+        "machine": machine(),
         "python": sys.version.split()[0],
         "versions": versions(),
     } | more
@@ -145,6 +147,13 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if not isinstance(data, dict) or "algo" not in data:
         raise UserError(f"{path} is not the configuration of a run: it names no algo")
     return data
+
+
+def machine() -> str:
+    """The kind of machine: equal runs have equal numbers on equal ones alone."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"^model name\s*: (.*)", info, re.MULTILINE)
+    return f"{os.cpu_count()} cores, {model[1] if model else platform.machine()}, {platform.system()}"
 
 
 def versions() -> dict[str, str]:
