@@ -98,13 +98,19 @@ def train(experiment: grid.Experiment) -> None:
     rows.row()
     folder.mkdir(parents=True)
     names = ("stable-baselines3", "torch", "gymnasium", "numpy")
-    about = {"command": "python experiments/versus_sb3.py", "versions": {n: version(n) for n in names}}
+    about = {
+        "command": "python experiments/versus_sb3.py",
+        "versions": {n: version(n) for n in names},
+    }
     algo = type(cfg).__module__.rpartition(".")[2]
     config = {"algo": algo} | asdict(cfg) | {"hidden": list(cfg.hidden)}
     config |= {"exp_name": exp, "eval_episodes": experiment.settings.eval_episodes, "about": about}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     (folder / "progress.csv").write_text(logger.table(rows.rows), encoding="utf-8")
-    print(f"{rows.rows[-1]['Time']:.0f} s  {rows.rows[-1]['AverageTestEpRet']:.1f}  {folder}", flush=True)
+    print(
+        f"{rows.rows[-1]['Time']:.0f} s  {rows.rows[-1]['AverageTestEpRet']:.1f}  {folder}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
     python -m rlcourse.run FILE.yaml --dry-run                   a grid from a file, what it will do
     python -m rlcourse.run ppo --help                            all flags of an algorithm
     python -m rlcourse.run plot data/ppo_CartPole-v1             draw the learning curves of runs
+    python -m rlcourse.run report data                           a page of tables with intervals
     python -m rlcourse.run eval data/ppo_CartPole-v1             measure how good policies are
     python -m rlcourse.run watch data/ppo_CartPole-v1            see a trained policy act
     python -m rlcourse.run export RUN bundle.zip                 a trained agent as one file
@@ -74,8 +75,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def commands() -> dict[str, Callable]:
     """What can be the first word, and the function that does it."""
-    known = {"plot": plot, "eval": evaluate, "watch": watch, "export": export, "check": check}
-    return known | {"completion": completion} | dict.fromkeys(ALGOS, train)
+    known = {"plot": plot, "report": report, "eval": evaluate, "watch": watch, "export": export}
+    known |= {"check": check, "completion": completion}
+    return known | dict.fromkeys(ALGOS, train)
 
 
 def stop(code: int) -> int:
@@ -186,7 +188,7 @@ def train(what: str, argv: list[str]) -> int:
     show_tuned(runs, given["tuned"])
     failures = grid.train(runs, jobs, given["overwrite"])
     if mpi.rank() == 0:
-        report(what, argv, runs, failures)
+        outcome(what, argv, runs, failures)
     return 1 if failures else 0
 
 
@@ -242,7 +244,7 @@ def expand_shorthands(argv: list[str], shorthands: dict[str, str]) -> list[str]:
     return result
 
 
-def report(what: str, argv: list[str], runs: list[Any], failures: list[Any]) -> None:
+def outcome(what: str, argv: list[str], runs: list[Any], failures: list[Any]) -> None:
     """The outcome, and what one may want to do next."""
     from rlcourse.utils import grid
 
@@ -335,6 +337,21 @@ def plot(command: str, argv: list[str]) -> None:
     del given["debug"]
     path = plot.plot(given.pop("runs"), **given, window=True)
     if path:
+        print(path)
+
+
+def report(command: str, argv: list[str]) -> None:
+    """`report`: tables and figures of many runs."""
+    what = "A page for each folder of experiments: scores with intervals, every run, the cost."
+    parser = Parser(command, "FOLDER [flags]", what)
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="of experiments, or of folders of experiments")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    given = parser.parse_args(argv)
+
+    from rlcourse.utils.report import report
+
+    for path in report(given.folder):
         print(path)
 
 

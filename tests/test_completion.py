@@ -12,7 +12,7 @@ from rlcourse import ALGOS, run
 
 CASES = {
     "p": {"plot", "ppo"},
-    "": {"plot", "eval", "watch", "export", "check", "completion", *ALGOS},
+    "": {"plot", "report", "eval", "watch", "export", "check", "completion", *ALGOS},
     "ppo --ga": {"--gamma"},
     "sac --rand": {"--random-steps"},
     "vpg --rand": set(),

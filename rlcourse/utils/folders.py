@@ -153,7 +153,8 @@ def machine() -> str:
     """The kind of machine: equal runs have equal numbers on equal ones alone."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"^model name\s*: (.*)", info, re.MULTILINE)
-    return f"{os.cpu_count()} cores, {model[1] if model else platform.machine()}, {platform.system()}"
+    kind = model[1] if model else platform.machine()
+    return f"{os.cpu_count()} cores, {kind}, {platform.system()}"
 
 
 def versions() -> dict[str, str]:

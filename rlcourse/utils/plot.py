@@ -479,7 +479,7 @@ def _figure(
         if not mine:  # of this environment no run has the column
             continue
         title = textwrap.fill(env.rpartition(":")[2], int(9 * (width / cols - 0.7)))
-        axes = _axes(figure.add_subplot(rows, cols, i), title, column, how.xaxis)
+        axes = framed(figure.add_subplot(rows, cols, i), title, column, how.xaxis)
         for curve in mine:
             k = order.index(curve.label)
             look = {"color": COLOURS[k % 7], "ls": DASHES[k // 7 % 4]}
@@ -496,7 +496,8 @@ def _figure(
     return figure
 
 
-def _axes(axes: Any, title: str, column: str, xaxis: str) -> Any:
+def framed(axes: Any, title: str, column: str, xaxis: str) -> Any:
+    """A panel in the look of the house."""
     from matplotlib.ticker import EngFormatter
 
     axes.set(xlabel=WORDS.get(xaxis, xaxis), ylabel=WORDS.get(column, column))
