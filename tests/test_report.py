@@ -231,6 +231,16 @@ def test_scores_over_tasks_are_normalised_by_random_and_goal(study):
     assert (study / "profile.svg").exists()
 
 
+def test_the_time_to_the_goal_is_a_median_and_runs_that_never_get_there_count(tmp_path):
+    for seed, tests in enumerate(([0, 9, 9], [0, 0, 9], [0, 0, 0])):
+        write_run(tmp_path / f"data/a/a_s{seed}", list(map(float, tests)), seconds=30)
+    goal = "env,algo,steps,runs,score,spread,source\nCartPole-v1,goal,0,,8,,\n"
+    (tmp_path / "data/published.csv").write_text(goal)
+    report(tmp_path / "data")
+    text = (tmp_path / "data/report.md").read_text()
+    assert "| to 8 | a run |" in text and "| 30 s (2 of 3) | 30 s |" in text
+
+
 def test_the_index_goes_between_its_marks_and_nowhere_else(study):
     readme = study.parents[1] / "README.md"
     readme.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")

@@ -255,7 +255,7 @@ def span(middle: float, ends: tuple[float, float] | None) -> str:
     return number(middle) + (f" [{number(ends[0])}, {number(ends[1])}]" if ends else "")
 
 
-def rows(experiments: list[Experiment]) -> Iterator[list[str]]:
+def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str]]:
     """A row for each experiment of an environment; the base is in bold."""
     base = next(each for each in experiments if each.base)
     for each in experiments:
@@ -276,8 +276,21 @@ def rows(experiments: list[Experiment]) -> Iterator[list[str]]:
             f"{number(each.scores.min())} to {number(each.scores.max())}",
             number(each.whole.mean()),
             better,
+            *([reached(each, goal)] if goal is not None else []),
             clock(each.seconds / n),
         ]
+
+
+def reached(each: Experiment, goal: float) -> str:
+    """The median time of training until an evaluation is at the goal, and how many runs get there."""
+    times = []
+    for run in each.runs:
+        time, tests = run.columns["Time"], run.columns.get("TestTime", np.zeros(1))
+        there = np.flatnonzero(run.columns[TEST] >= goal)
+        times.append((time - np.nancumsum(tests))[there[0]] if len(there) else np.inf)
+    count, median = int(np.isfinite(times).sum()), float(np.median(times))
+    said = clock(median) if np.isfinite(median) else "–"
+    return said + f" ({count} of {len(times)})" * (count < len(times))
 
 
 def clock(seconds: float) -> str:
@@ -287,7 +300,7 @@ def clock(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-HEAD = ["", "steps", "runs", "mean", "IQM", "lowest to highest", "whole curve", "better", "a run"]
+HEAD = ["", "steps", "runs", "mean", "IQM", "lowest to highest", "whole curve", "better"]
 
 
 def markdown(head: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
@@ -321,17 +334,21 @@ def at(each: Experiment, steps: int) -> float:
     return float(np.mean(found))
 
 
+def known(study: Study, name: str) -> dict[str, float]:
+    """The scores of `random` or `goal` by environment."""
+    return {row["env"]: float(row["score"]) for row in study.published if row["algo"] == name}
+
+
 def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     """Scores by algorithm and environment, 0 for random actions and 1 at the goal.
 
     Those environments that all algorithms with two and more of them share, if they are two or more.
     """
-    known = {(row["env"], row["algo"]): float(row["score"]) for row in study.published}
+    low, high = known(study, "random"), known(study, "goal")
     found: dict[str, dict[str, np.ndarray]] = {}
     for each in study.experiments:
-        low, high = known.get((each.env, "random")), known.get((each.env, "goal"))
-        if each.base and low is not None and high is not None:
-            share = (each.scores - low) / (high - low)
+        if each.base and each.env in low and each.env in high:
+            share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
             found.setdefault(each.label, {})[each.env] = share
     found = {label: tasks for label, tasks in found.items() if len(tasks) > 1}
     common = set.intersection(*map(set, found.values())) if len(found) > 1 else set()
@@ -362,7 +379,9 @@ def text(study: Study) -> str:
     parts += [about["notes"]] * bool(about["notes"])
     parts.append(f"![every run of {study.folder.name}](report.svg)")
     for env, experiments in study.envs.items():
-        parts += [f"## {env}", markdown(HEAD, rows(experiments))]
+        goal = known(study, "goal").get(env)
+        head = [*HEAD, *([f"to {number(goal)}"] if goal is not None else []), "a run"]
+        parts += [f"## {env}", markdown(head, rows(experiments, goal))]
         parts += [there] if (there := beside(study, env, experiments)) else []
     if shares := normalised(study):
         parts += ["## All tasks", together(shares), "![performance profiles](profile.svg)"]
@@ -379,7 +398,8 @@ def how(study: Study, runs: list[Run]) -> str:
         f"policy, {' or '.join(map(str, sorted(tests)))} episodes each; *whole curve* is the mean "
         "of all of its evaluations. In brackets: 95 % stratified bootstrap. "
         "*Better*: the probability that a run is better than one of the row in bold. "
-        "*A run*: time on one core, which other programs used too.",
+        "*To ...*: the median time of training, without evaluations, to the first evaluation that "
+        "is so good, and how many runs get there. *A run*: time on one core, which other programs used too.",
     ]
     commands = dict.fromkeys(command(run) for run in runs)
     lines.append("```sh\n" + "\n".join(filter(None, commands)) + "\n```")
