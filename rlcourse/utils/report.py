@@ -282,7 +282,7 @@ def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str
 
 
 def reached(each: Experiment, goal: float) -> str:
-    """The median time of training until an evaluation is at the goal, and how many runs get there."""
+    """The median time of training until an evaluation is at the goal; how many runs get there."""
     times = []
     for run in each.runs:
         time, tests = run.columns["Time"], run.columns.get("TestTime", np.zeros(1))
@@ -399,7 +399,8 @@ def how(study: Study, runs: list[Run]) -> str:
         "of all of its evaluations. In brackets: 95 % stratified bootstrap. "
         "*Better*: the probability that a run is better than one of the row in bold. "
         "*To ...*: the median time of training, without evaluations, to the first evaluation that "
-        "is so good, and how many runs get there. *A run*: time on one core, which other programs used too.",
+        "is so good, and how many runs get there. *A run*: time on one core, which other programs "
+        "used too.",
     ]
     commands = dict.fromkeys(command(run) for run in runs)
     lines.append("```sh\n" + "\n".join(filter(None, commands)) + "\n```")
