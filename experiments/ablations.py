@@ -59,7 +59,7 @@ CHANGES: dict[tuple[str, str], tuple[Any, str, Callable]] = {
     ("time_limit", "terminal"): (Envs, "step", terminal),
     ("details", "raw-advantages"): (ppo, "standardise", raw),
     ("details", "plain-init"): (ppo, "mlp", plain),
-    ("layer_norm", "layer-norm"): (None, "mlp", normed),
+    ("layer_norm", "layer-norm"): (sac, "mlp", normed),
 }
 
 
@@ -80,7 +80,7 @@ def main() -> int:
     for (lesson, name), (where, function, other) in CHANGES.items():
         if lesson != given.lesson:
             continue
-        places = [where] if where else [sac, td3]
+        places = [where]
         before = [getattr(place, function) for place in places]
         for place in places:
             setattr(place, function, other)
