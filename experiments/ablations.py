@@ -20,18 +20,18 @@ from torch import Tensor, nn
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from rlcourse.algos import ppo, sac, td3  # noqa: E402
+from rlcourse.algos import ppo, sac  # noqa: E402
 from rlcourse.utils import grid  # noqa: E402
 from rlcourse.utils.envs import Envs  # noqa: E402
 from rlcourse.utils.nets import mlp  # noqa: E402
 
 Step = tuple[Tensor, Tensor, Tensor, Tensor]
-right = Envs.step
+step = Envs.step
 
 
 def terminal(self: Envs, act: Tensor) -> Step:
     """The end of the time is told as the end of the world, as `done or truncated` does."""
-    next_obs, rew, _, done = right(self, act)
+    next_obs, rew, _, done = step(self, act)
     return next_obs, rew, done, done
 
 
@@ -78,18 +78,14 @@ def main() -> int:
     first = grid.read(HERE / f"{given.lesson}.yaml")[:1]  # the one that is changed
     failures = []
     for (lesson, name), (where, function, other) in CHANGES.items():
-        if lesson != given.lesson:
-            continue
-        places = [where]
-        before = [getattr(place, function) for place in places]
-        for place in places:
-            setattr(place, function, other)
-        runs = [changed(run, name) for run in grid.expand(first)]
-        grid.check(runs, given.jobs)
-        failures += grid.train(runs, given.jobs)
-        grid.show_results(runs)
-        for place, old in zip(places, before, strict=True):
-            setattr(place, function, old)
+        if lesson == given.lesson:
+            right = getattr(where, function)
+            setattr(where, function, other)
+            runs = [changed(run, name) for run in grid.expand(first)]
+            grid.check(runs, given.jobs)
+            failures += grid.train(runs, given.jobs)
+            grid.show_results(runs)
+            setattr(where, function, right)
     for failure in failures:
         print(f"{failure.where}: {failure.reason}")
     return bool(failures)

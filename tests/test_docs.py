@@ -22,7 +22,7 @@ import torch
 
 from exercises import bugs, course, worlds
 from rlcourse import ALGOS, run
-from rlcourse.utils import bundle, config, folders, grid, logger, mpi, plot, policy
+from rlcourse.utils import bundle, config, folders, grid, logger, mpi, plot, policy, report
 from rlcourse.utils import check as checks
 from rlcourse.utils.run import Run
 
@@ -591,6 +591,7 @@ def dry(monkeypatch, tmp_path):
     for module, name in (
         (mpi, "launch"),
         (plot, "curves"),
+        (report, "studies"),
         (policy, "files"),
         (bundle, "export"),
         (checks, "check"),
@@ -642,7 +643,7 @@ def check(argv, made, columns, capsys):
     except SystemExit as e:  # --help
         code = e.code
     assert code == 0, f"{' '.join(argv)}: {capsys.readouterr().err}"
-    if argv and argv[0] in ("plot", "watch", "eval", "export"):
+    if argv and argv[0] in ("plot", "report", "watch", "eval", "export"):
         flags = [i for i, word in enumerate(argv) if word.startswith("--")]
         paths = argv[1 : flags[0]] if flags else argv[1:]
         places = [experiment.folder for experiment in made]

@@ -18,6 +18,7 @@ index of all studies goes between them.
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ import numpy as np
 
 from rlcourse import ALGOS
 from rlcourse.utils import plot
-from rlcourse.utils.config import UserError
+from rlcourse.utils.config import UserError, default
 from rlcourse.utils.logger import table
 from rlcourse.utils.plot import STEPS, TEST, Run
 
@@ -209,13 +210,8 @@ def _tests(run: Run) -> plot.Series:
 
 def _changes(config: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters that are not the algorithm's defaults."""
-    from dataclasses import fields
-
-    from rlcourse.utils.config import default
-
-    usual = {
-        f.name: default(f) for f in fields(import_module(f"rlcourse.algos.{config['algo']}").Config)
-    }
+    module = import_module(f"rlcourse.algos.{config['algo']}")
+    usual = {f.name: default(f) for f in fields(module.Config)}
     given = {name: config[name] for name in usual if name in config and name not in NOT_TOLD}
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     return {name: value for name, value in given.items() if value != usual[name]}
@@ -318,7 +314,7 @@ def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
             if (row["env"], row["algo"]) != (env, each.algo):
                 continue
             steps = int(row["steps"])
-            ours = number(at(each, steps)) if steps <= each.steps else "–"
+            ours = number(at(each, steps)) if steps < 1.05 * each.steps else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
             lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, row["source"]])
     head = ["", "steps", "published", "runs", "ours there", "source"]
