@@ -41,11 +41,14 @@ def plain(sizes: list[int], activation: str, **more: Any) -> nn.Module:
 
 
 def normed(sizes: list[int], activation: str, n: int = 1) -> nn.Module:
-    """Critics (n = 2) with layer norm in front of each activation."""
+    """Critics (n = 2) with layer norm in front of each activation, without gain and bias."""
     net = mlp(sizes, activation, n=n)
     if n == 1:
         return net
-    layers = [[layer, nn.LayerNorm(layer.bias.shape[-1])] for layer in net[0:-1:2]]
+    layers = [
+        [layer, nn.LayerNorm(layer.bias.shape[-1], elementwise_affine=False)]
+        for layer in net[0:-1:2]
+    ]
     return type(net)(*(x for pair in layers for x in [*pair, net[1]]), net[-1])
 
 

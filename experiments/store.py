@@ -47,9 +47,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="where the runs are (data)")
     given = parser.parse_args()
     for name in given.names:
-        shutil.rmtree(RESULTS / name, ignore_errors=True)
         runs = sorted(file.parent for file in (given.data / name).rglob("progress.csv"))
-        done = [store(run, RESULTS / name / run.relative_to(given.data / name)) for run in runs]
+        new = RESULTS / f".{name}"
+        shutil.rmtree(new, ignore_errors=True)
+        done = [store(run, new / run.relative_to(given.data / name)) for run in runs]
+        if not any(done):
+            raise SystemExit(f"{given.data / name}: no finished run; what is stored stays as it is")
+        shutil.rmtree(RESULTS / name, ignore_errors=True)
+        new.rename(RESULTS / name)
         print(f"{name}: {sum(done)} runs stored, {len(done) - sum(done)} not finished")
 
 

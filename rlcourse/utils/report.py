@@ -8,19 +8,18 @@ score of a run is the mean of its last LAST evaluations of the deterministic pol
 maximum. What the statistics mean is told in docs/guide/statistics.md; all are from Agarwal et al.
 2021, arXiv:2108.13264.
 
-A study may have a grid NAME.yaml beside the folder that is reported on; the comment at its top with
-`# Question:` and `# Answer:` opens the report. A table published.csv in that folder has the results
-of others: env, algo, steps, runs, score, spread, source. `random` and `goal` among its algorithms
-are what scores are normalised with. If README.md beside the folder has the two lines of MARKS, the
-index of all studies goes between them.
+In experiments/, results/NAME has its grid NAME.yaml beside results/: the comment at its top with
+`# Question:` and `# Answer:` opens the report. results/published.csv has the results of others:
+env, algo, steps, runs, score, spread, source; `random` and `goal` among its algorithms are what
+scores are normalised with. If README.md beside results/ has the two lines of MARKS, the index of
+all studies goes between them.
 """
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +34,7 @@ from rlcourse.utils.plot import STEPS, TEST, Run
 LAST = 10  # evaluations behind a score
 RESAMPLES = 2000
 ENOUGH = 5  # runs; of fewer no interval is shown, for it would promise too much
+TOLD = ("rlcourse", "stable-baselines3", "torch", "gymnasium", "mujoco", "box2d", "numpy")
 MARKS = "<!-- report -->", "<!-- end of report -->"
 NOT_TOLD = {"seed", "epochs", "env", "algo", "horizon", "about", "exp_name", "data_dir"}
 Statistic = Callable[[np.ndarray], np.ndarray]  # of the last axis
@@ -147,21 +147,29 @@ def studies(root: Path) -> list[Study]:
     """All studies at or below a folder, by name; UserError if there are no evaluated runs."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; name one with runs in it, such as data")
-    files = [file.parent for file in root.rglob("progress.csv")]
-    folders = sorted({run.parents[1] for run in files if run.name.startswith(run.parent.name)})
-    table_ = root / "published.csv"
-    published = []
-    if table_.exists():
-        with table_.open(encoding="utf-8", newline="") as file:
-            published = [*csv.DictReader(file)]
+    root = root.resolve()
+    runs = [file.parent for file in root.rglob("progress.csv")]
+    runs = [run for run in runs if run.name.startswith(f"{run.parent.name}_s")]
+    folders = {run.parents[1] for run in runs}
     found = []
-    for folder in folders:
+    for folder in sorted(folder for folder in folders if folder.is_relative_to(root)):
         if experiments := list(_experiments(folder)):
-            about = header(root.parent / f"{folder.name}.yaml")
-            found.append(Study(folder, about, experiments, published))
+            about = header(folder.parents[1] / f"{folder.name}.yaml")
+            found.append(Study(folder, about, experiments, _published(root, folder)))
+    if not found and folders:
+        raise UserError(f"{root}: name the folder that holds the experiments, above this one")
     if not found:
-        raise UserError(f"{root}: no run in there has been evaluated; train some, then report")
+        raise UserError(f"{root}: no run in there has ended with an evaluation")
     return found
+
+
+def _published(*folders: Path) -> list[dict[str, str]]:
+    """What others published: published.csv in one of the folders, or above the last."""
+    for folder in (*folders, folders[-1].parent):
+        if (folder / "published.csv").exists():
+            with (folder / "published.csv").open(encoding="utf-8", newline="") as file:
+                return [*csv.DictReader(file)]
+    return []
 
 
 def header(grid: Path) -> dict[str, str]:
@@ -180,28 +188,35 @@ def header(grid: Path) -> dict[str, str]:
 
 def _experiments(folder: Path) -> Iterator[Experiment]:
     """Those of a study, by environment and algorithm, each with a label of its own."""
-    groups = {
-        name: [run for run in runs if len(_tests(run)[0]) and run.config.get("algo") in ALGOS]
-        for name, runs in plot.curves([folder]).items()
-    }
+    try:
+        found = plot.curves([folder])
+    except UserError:  # no run has finished an epoch yet
+        return
+    groups = {name: list(filter(_ended, runs)) for name, runs in found.items() if "/" not in name}
     groups = {name: runs for name, runs in groups.items() if runs}
     first = {name: runs[0].config for name, runs in groups.items()}
+    several = len({config["algo"] for config in first.values()}) > 1
 
     def place(name: str) -> tuple[Any, ...]:
         return first[name]["env"], ALGOS.index(first[name]["algo"]), list(groups).index(name)
 
     for name in sorted(groups, key=place):
-        config, env = first[name], first[name]["env"]
-        alike = [n for n in groups if first[n]["algo"] == config["algo"] and first[n]["env"] == env]
+        algo, env = first[name]["algo"], first[name]["env"]
+        alike = [n for n in groups if (first[n]["algo"], first[n]["env"]) == (algo, env)]
         base = min(alike, key=lambda n: (len(_changes(first[n])), len(n)))
-        label = _label(name, base, first, alike)
-        several = len({first[n]["algo"] for n in groups}) > 1
-        if several:
-            label = f"{config['algo'].upper()} {'' if label == 'default' else label}".strip()
+        parts = _parts(name, base, first, alike)
+        label = ", ".join(parts) if parts and not several else " ".join([algo.upper(), *parts])
         tests = [_tests(run)[1] for run in groups[name]]
         scores = np.array([values[-LAST:].mean() for values in tests])
         whole = np.array([values.mean() for values in tests])
-        yield Experiment(label, config["algo"], env, name == base, groups[name], scores, whole)
+        yield Experiment(label, algo, env, name == base, groups[name], scores, whole)
+
+
+def _ended(run: Run) -> bool:
+    """Whether it can be compared: one of ours, to its end, and evaluated."""
+    epochs, config = run.columns.get("Epoch", np.zeros(1)), run.config
+    known = config.get("algo") in ALGOS and "env" in config and "Time" in run.columns
+    return known and len(_tests(run)[0]) > 0 and epochs[-1] >= config.get("epochs", 0)
 
 
 def _tests(run: Run) -> plot.Series:
@@ -217,16 +232,14 @@ def _changes(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != usual[name]}
 
 
-def _label(name: str, base: str, first: dict[str, dict[str, Any]], alike: list[str]) -> str:
+def _parts(name: str, base: str, first: dict[str, dict[str, Any]], alike: list[str]) -> list[str]:
     """In what an experiment differs from those alike; the end of its name, if in no field."""
     keys = [k for k in first[name] if k not in NOT_TOLD]
     vary = [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
     told = [k for k in vary if len(vary) < 3 or first[name][k] != first[base].get(k)]
-    parts = [f"{k} {_text(first[name][k])}" for k in told]
     twins = [n for n in alike if all(first[n].get(k) == first[name][k] for k in vary)]
-    if len(twins) > 1 and name != min(twins, key=len):
-        parts.append(name.removeprefix(min(twins, key=len)).strip("_").replace("-", " "))
-    return ", ".join(parts) or "default"
+    own = name.removeprefix(min(twins, key=len)).strip("_").replace("-", " ")
+    return [f"{k} {_text(first[name][k])}" for k in told] + [own] * bool(own)
 
 
 def _text(value: Any) -> str:
@@ -252,29 +265,39 @@ def span(middle: float, ends: tuple[float, float] | None) -> str:
 
 
 def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str]]:
-    """A row for each experiment of an environment; the base is in bold."""
-    base = next(each for each in experiments if each.base)
+    """A row for each experiment of an environment; the bases are in bold."""
     for each in experiments:
-        n = len(each.scores)
+        n, other = len(each.scores), rival(each, experiments)
         spans = [
             span(float(f(each.scores)), interval([each.scores], f) if n >= ENOUGH else None)
             for f in (mean, iqm)
         ]
-        better = "–"
-        if each is not base:
-            p, low, high = improvement(each.scores, base.scores)
-            better = f"{p:.2f}" + f" [{low:.2f}, {high:.2f}]" * (min(n, len(base.scores)) >= ENOUGH)
         yield [
-            f"**{each.label}**" if each is base else each.label,
+            f"**{each.label}**" if each.base else each.label,
             f"{each.steps:,}",
             str(n),
             *spans,
             f"{number(each.scores.min())} to {number(each.scores.max())}",
             number(each.whole.mean()),
-            better,
+            "–" if other is None else probability(each, other),
             *([reached(each, goal)] if goal is not None else []),
             clock(each.seconds / n),
         ]
+
+
+def rival(each: Experiment, experiments: list[Experiment]) -> Experiment | None:
+    """What it is held against, with as many steps: its algorithm's base; for a base, the first."""
+    bases = [other for other in experiments if other.base]
+    found = next(b for b in bases if each.base or b.algo == each.algo)
+    equal = found is not each and abs(found.steps - each.steps) < 0.05 * each.steps
+    return found if equal else None
+
+
+def probability(each: Experiment, other: Experiment) -> str:
+    """That a run is better; without an interval where all pairs agree, which hides their number."""
+    p, low, high = improvement(each.scores, other.scores)
+    enough = min(len(each.scores), len(other.scores)) >= ENOUGH and 0 < p < 1
+    return f"{p:.2f}" + f" [{low:.2f}, {high:.2f}]" * enough
 
 
 def reached(each: Experiment, goal: float) -> str:
@@ -299,8 +322,8 @@ def clock(seconds: float) -> str:
 HEAD = ["", "steps", "runs", "mean", "IQM", "lowest to highest", "whole curve", "better"]
 
 
-def markdown(head: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+def markdown(head: list[str], body: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -314,7 +337,8 @@ def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
             if (row["env"], row["algo"]) != (env, each.algo):
                 continue
             steps = int(row["steps"])
-            ours = number(at(each, steps)) if steps < 1.05 * each.steps else "–"
+            begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
+            ours = number(at(each, steps)) if begun < steps < 1.05 * each.steps else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
             lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, row["source"]])
     head = ["", "steps", "published", "runs", "ours there", "source"]
@@ -338,17 +362,22 @@ def known(study: Study, name: str) -> dict[str, float]:
 def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     """Scores by algorithm and environment, 0 for random actions and 1 at the goal.
 
-    Those environments that all algorithms with two and more of them share, if they are two or more.
+    Those environments that all with two and more of them share, if they are two or more and all had
+    as many steps there.
     """
     low, high = known(study, "random"), known(study, "goal")
     found: dict[str, dict[str, np.ndarray]] = {}
     for each in study.experiments:
-        if each.base and each.env in low and each.env in high:
+        if each.env in low and each.env in high:
             share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
             found.setdefault(each.label, {})[each.env] = share
     found = {label: tasks for label, tasks in found.items() if len(tasks) > 1}
     common = set.intersection(*map(set, found.values())) if len(found) > 1 else set()
-    if len(common) < 2:
+    steps: dict[str, list[int]] = {env: [] for env in common}
+    for each in study.experiments:
+        if each.label in found and each.env in common:
+            steps[each.env].append(each.steps)
+    if len(common) < 2 or any(max(s) > 1.05 * min(s) for s in steps.values()):
         return {}
     return {label: {env: tasks[env] for env in sorted(common)} for label, tasks in found.items()}
 
@@ -357,10 +386,14 @@ def together(shares: dict[str, dict[str, np.ndarray]]) -> str:
     """The table over all tasks."""
     lines = []
     for label, tasks in shares.items():
-        all_ = list(tasks.values())
-        flat = np.concatenate(all_)
+        scores = list(tasks.values())
+        flat = np.concatenate(scores)
         lines.append(
-            [label, str(len(flat)), *(span(float(f(flat)), interval(all_, f)) for f in (iqm, mean))]
+            [
+                label,
+                str(len(flat)),
+                *(span(float(f(flat)), interval(scores, f)) for f in (iqm, mean)),
+            ]
         )
     envs = ", ".join(next(iter(shares.values())))
     said = "0 is what random actions get, 1 the goal; both are in `published.csv`."
@@ -376,6 +409,8 @@ def text(study: Study) -> str:
     parts.append(f"![every run of {study.folder.name}](report.svg)")
     for env, experiments in study.envs.items():
         goal = known(study, "goal").get(env)
+        if not any((_tests(run)[1] >= goal).any() for e in experiments for run in e.runs if goal):
+            goal = None  # nobody gets there
         head = [*HEAD, *([f"to {number(goal)}"] if goal is not None else []), "a run"]
         parts += [f"## {env}", markdown(head, rows(experiments, goal))]
         parts += [there] if (there := beside(study, env, experiments)) else []
@@ -387,37 +422,42 @@ def text(study: Study) -> str:
 
 def how(study: Study, runs: list[Run]) -> str:
     """What the numbers are, what they cost, and the commands that give them again."""
-    least = min(len(_tests(run)[0]) for run in runs)
-    tests = {run.config.get("eval_episodes") for run in runs}
+    counts = sorted({len(_tests(run)[0]) for run in runs})
+    episodes = sorted({run.config.get("eval_episodes", 0) for run in runs})
     lines = [
-        f"A score is the mean of a run's last {min(LAST, least)} evaluations of the deterministic "
-        f"policy, {' or '.join(map(str, sorted(tests)))} episodes each; *whole curve* is the mean "
-        "of all of its evaluations. In brackets: 95 % stratified bootstrap. "
-        "*Better*: the probability that a run is better than one of the row in bold. "
-        "*To ...*: the median time of training, without evaluations, to the first evaluation that "
-        "is so good, and how many runs get there. *A run*: time on one core, which other programs "
-        "used too.",
+        f"A score is the mean of the last {LAST} (or all) of a run's {_range(counts)} evaluations "
+        f"of the deterministic policy, {_range(episodes)} episodes each; *whole curve* is the mean "
+        f"of all of them. In brackets, from {ENOUGH} runs on: 95 % stratified bootstrap. *Better*: "
+        "the probability that a run is better than one of the row in bold, for rows in bold than "
+        "one of the first, where steps are equal. *To ...*: the median time of training, without "
+        "evaluations, to the first evaluation that is so good, and how many runs get there. *A "
+        "run*: time on one core, which other programs used too.",
     ]
-    commands = dict.fromkeys(command(run) for run in runs)
-    lines.append("```sh\n" + "\n".join(filter(None, commands)) + "\n```")
+    commands = dict.fromkeys(filter(None, map(command, runs)))
+    lines.append("```sh\n" + "\n".join(commands) + "\n```")
     abouts = [run.config.get("about", {}) for run in runs]
-    machines = dict.fromkeys(a["machine"] for a in abouts if "machine" in a)
-    names = ("rlcourse", "stable-baselines3", "torch", "gymnasium", "mujoco", "box2d", "numpy")
-    found = {
-        n: sorted({a["versions"][n] for a in abouts if n in a.get("versions", {})}) for n in names
-    }
-    said = ", ".join(f"{name} {' and '.join(v)}" for name, v in found.items() if v)
-    lines.append(
-        f"{len(runs)} runs, {study.hours:.1f} hours of one core. {'; '.join([*machines, said])}."
-    )
+    machines = dict.fromkeys(about["machine"] for about in abouts if "machine" in about)
+    versions: dict[str, set[str]] = {name: set() for name in TOLD}
+    for about in abouts:
+        for name in versions:
+            versions[name] |= (
+                {about["versions"][name]} if name in about.get("versions", {}) else set()
+            )
+    said = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in versions.items() if v)
+    cost = f"{len(runs)} runs, {study.hours:.1f} hours of one core."
+    lines.append(f"{cost} {'; '.join(filter(None, [*machines, said]))}.")
     return "\n\n".join(lines)
+
+
+def _range(numbers: list[int]) -> str:
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def command(run: Run) -> str:
     """What started it, without what changes nothing in its numbers."""
     words = run.config.get("about", {}).get("command", "")
-    words = re.sub(r"^\S*python\S*", "python", words.strip())
-    return re.sub(r" --(jobs|part) \S+", "", words)
+    words = re.sub(r"^\S*/(python|rlcourse)\S*", r"\1", words.strip())
+    return re.sub(r" --(jobs|part)[ =]\S+", "", words)
 
 
 def scores(study: Study) -> str:
@@ -444,30 +484,35 @@ def scores(study: Study) -> str:
 
 
 def draw(study: Study, out: Path) -> None:
-    """A panel for each experiment: every run, their mean, and in grey the mean of the base."""
+    """A panel for each experiment: every run, their mean, and in grey the mean of its rival."""
     from matplotlib.figure import Figure
 
     count = len(study.experiments)
-    cols = min(4, count)
-    rows_ = -(-count // cols)
-    figure = Figure(figsize=(2.6 * cols, 2.1 * rows_ + 0.2), layout="constrained")
+    columns = min(4, count)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.1 * lines + 0.2), layout="constrained")
     shared: dict[str, Any] = {}
     for i, each in enumerate(study.experiments, 1):
-        axes = figure.add_subplot(rows_, cols, i, sharey=shared.get(each.env))
+        axes = figure.add_subplot(lines, columns, i, sharey=shared.get(each.env))
         shared.setdefault(each.env, axes)
         title = each.label if len(study.envs) == 1 else f"{each.label}\n{each.env}"
         plot.framed(axes, title, TEST, STEPS).set(xlabel="", ylabel="")
         if len(study.envs) == 1:
             axes.label_outer()
         for run in each.runs:
-            axes.plot(*_tests(run), lw=0.6, alpha=0.5, color=plot.COLOURS[0])
-        base = next(e for e in study.envs[each.env] if e.base)
-        if base is not each:
-            axes.plot(*_mean(base), lw=1.2, color=plot.GREY, ls=plot.DASHES[2])
+            x, y = _tests(run)
+            axes.plot(x, y, lw=0.6, alpha=0.5, color=plot.COLOURS[0], marker="o" * (len(x) == 1))
+        if other := rival(each, study.envs[each.env]):
+            axes.plot(*_mean(other), lw=1.2, color=plot.GREY, ls=plot.DASHES[2])
         axes.plot(*_mean(each), lw=1.8, color=plot.COLOURS[0])
     figure.supxlabel(plot.WORDS[STEPS])
     figure.supylabel(plot.WORDS[TEST])
-    figure.savefig(out, metadata={"Date": None})
+    save(figure, out)
+
+
+def save(figure: Any, out: Path) -> None:
+    """As SVG, which has neither a date nor a version in it."""
+    figure.savefig(out, metadata={"Date": None, "Creator": None})
 
 
 def _mean(each: Experiment) -> plot.Series:
@@ -480,22 +525,14 @@ def draw_profile(shares: dict[str, dict[str, np.ndarray]], out: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3), layout="constrained")
-    axes = figure.add_subplot()
-    top = max(1.0, *(float(s.max()) for tasks in shares.values() for s in tasks.values()))
-    taus = np.linspace(
-        min(0.0, *(float(s.min()) for t in shares.values() for s in t.values())), top, 201
-    )
-    plot.framed(axes, "", "share of runs above", "normalised score")
+    axes = plot.framed(figure.add_subplot(), "", "share of runs above", "normalised score")
+    scores = np.concatenate([s for tasks in shares.values() for s in tasks.values()])
+    taus = np.linspace(min(0.0, scores.min()), max(1.0, scores.max()), 201)
     for i, (label, tasks) in enumerate(shares.items()):
-        axes.step(
-            taus,
-            profile(list(tasks.values()), taus),
-            color=plot.COLOURS[i],
-            ls=plot.DASHES[i % 4],
-            label=label,
-        )
+        look = {"color": plot.COLOURS[i % 7], "ls": plot.DASHES[i % 4]}
+        axes.step(taus, profile(list(tasks.values()), taus), label=label, **look)
     axes.legend(frameon=False)
-    figure.savefig(out, metadata={"Date": None})
+    save(figure, out)
 
 
 # --------------------------------------------------------------------------------------- the whole
@@ -512,19 +549,20 @@ def report(root: str | Path) -> list[Path]:
         (study.folder / "scores.csv").write_text(scores(study), encoding="utf-8")
         with matplotlib.style.context(["default", plot.STYLE, {"font.size": 8}]):
             draw(study, study.folder / "report.svg")
+            (study.folder / "profile.svg").unlink(missing_ok=True)
             if shares := normalised(study):
                 draw_profile(shares, study.folder / "profile.svg")
-    readme = root.parent / "README.md"
-    if readme.exists() and all(mark in (old := readme.read_text("utf-8")) for mark in MARKS):
-        before, rest = old.split(MARKS[0], 1)
-        after = rest.split(MARKS[1], 1)[1]
-        index_ = index(found, root)
-        readme.write_text(f"{before}{MARKS[0]}\n{index_}\n{MARKS[1]}{after}", encoding="utf-8")
-    return [study.folder / "report.md" for study in found]
+    readme = root.resolve().parent / "README.md"
+    old = readme.read_text("utf-8") if readme.exists() else ""
+    if all(mark in old for mark in MARKS):
+        before, after = old.partition(MARKS[0])[0], old.partition(MARKS[1])[2]
+        new = f"{before}{MARKS[0]}\n{index(found, root.resolve())}\n{MARKS[1]}{after}"
+        readme.write_text(new, encoding="utf-8")
+    return [root / study.folder.relative_to(root.resolve()) / "report.md" for study in found]
 
 
 def index(found: list[Study], root: Path) -> str:
-    """A row for each study: what was asked, what came out, the command and what it costs."""
+    """A row for each study: what was asked, what came out, the commands and what they cost."""
     lines = []
     for study in found:
         runs = [run for each in study.experiments for run in each.runs]
@@ -536,7 +574,7 @@ def index(found: list[Study], root: Path) -> str:
                 study.about["question"],
                 study.about["answer"],
                 f"[figure]({where}/report.svg)",
-                "<br>".join(f"`{c}`" for c in islice(commands, 2)),
+                "<br>".join(f"`{each}`" for each in commands),
                 f"{len(runs)} runs, {study.hours:.1f} h",
             ]
         )
