@@ -328,16 +328,14 @@ def markdown(head: list[str], body: Iterable[list[str]]) -> str:
 
 
 def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
-    """What others published, and ours after as many steps, if we have one of the algorithm here."""
+    """What others published of the same order of steps, and each algorithm's base after as many."""
     lines = []
-    for each in experiments:
-        if sum(other.algo == each.algo for other in experiments) > 1:
-            continue
+    for each in filter(lambda each: each.base, experiments):
+        begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
         for row in study.published:
-            if (row["env"], row["algo"]) != (env, each.algo):
-                continue
             steps = int(row["steps"])
-            begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
+            if (row["env"], row["algo"]) != (env, each.algo) or steps > 10 * each.steps:
+                continue
             ours = number(at(each, steps)) if begun < steps < 1.05 * each.steps else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
             lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, row["source"]])
