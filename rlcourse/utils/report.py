@@ -287,10 +287,11 @@ def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str
 
 def rival(each: Experiment, experiments: list[Experiment]) -> Experiment | None:
     """What it is held against, with as many steps: its algorithm's base; for a base, the first."""
-    bases = [other for other in experiments if other.base]
-    found = next(b for b in bases if each.base or b.algo == each.algo)
-    equal = found is not each and abs(found.steps - each.steps) < 0.05 * each.steps
-    return found if equal else None
+    for other in experiments:
+        equal = abs(other.steps - each.steps) < 0.05 * each.steps
+        if other.base and equal and (each.base or other.algo == each.algo):
+            return None if other is each else other
+    return None
 
 
 def probability(each: Experiment, other: Experiment) -> str:
@@ -427,7 +428,7 @@ def how(study: Study, runs: list[Run]) -> str:
         f"of the deterministic policy, {_range(episodes)} episodes each; *whole curve* is the mean "
         f"of all of them. In brackets, from {ENOUGH} runs on: 95 % stratified bootstrap. *Better*: "
         "the probability that a run is better than one of the row in bold, for rows in bold than "
-        "one of the first, where steps are equal. *To ...*: the median time of training, without "
+        "one of the first with as many steps. *To ...*: the median time of training, without "
         "evaluations, to the first evaluation that is so good, and how many runs get there. *A "
         "run*: time on one core, which other programs used too.",
     ]
