@@ -28,8 +28,8 @@ MUSEUM = [
         "ppo",
         "mask of the step after",
         ["end", "time"],
-        "lam * (1 - done[t]) * carry",
-        "lam * (1 - done[min(t + 1, len(done) - 1)]) * carry",
+        "decay[t] * carry",
+        "decay[min(t + 1, len(decay) - 1)] * carry",
         "The sum of GAE is cut one step too early, and runs into the next episode.",
     ),
     Bug(

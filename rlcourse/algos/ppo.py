@@ -124,9 +124,10 @@ class Value(nn.Module):
 def gae(rew, val, next_val, term, done, gamma, lam):
     """Advantages and returns of a rollout; every argument and result is (T, N)."""
     delta = rew + gamma * (1 - term) * next_val - val                            # Eq. 1
+    decay = gamma * lam * (1 - done)  # beyond the end of an episode nothing counts
     adv, carry = torch.zeros_like(delta), 0.0
     for t in reversed(range(len(delta))):
-        adv[t] = carry = delta[t] + gamma * lam * (1 - done[t]) * carry          # Eq. 2
+        adv[t] = carry = delta[t] + decay[t] * carry                             # Eq. 2
     return adv, adv + val                                                        # Eq. 3
 
 
