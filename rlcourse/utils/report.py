@@ -577,4 +577,9 @@ def index(found: list[Study], root: Path) -> str:
                 f"{len(runs)} runs, {study.hours:.1f} h",
             ]
         )
+    done = {study.folder.name for study in found}
+    for grid in sorted(root.parent.glob("*.yaml")):
+        if grid.stem not in done:
+            start = f"`python -m rlcourse.run {root.parent.name}/{grid.name}`"
+            lines.append([grid.stem, header(grid)["question"], "Not run yet.", "", start, ""])
     return markdown(["", "question", "answer", "", "command", "cost"], lines)
