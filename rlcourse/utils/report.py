@@ -314,9 +314,9 @@ def reached(each: Experiment, goal: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """12 s, 3.4 min, 2.1 h."""
+    """3.4 s, 12 s, 3.4 min, 2.1 h."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{seconds < 9.95:d}f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
