@@ -261,7 +261,9 @@ def number(value: float) -> str:
 
 def span(middle: float, ends: tuple[float, float] | None) -> str:
     """A number and its interval."""
-    return number(middle) + (f" [{number(ends[0])}, {number(ends[1])}]" if ends else "")
+    return number(middle) + (
+        f" [{number(ends[0])},\N{NO-BREAK SPACE}{number(ends[1])}]" if ends else ""
+    )
 
 
 def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str]]:
@@ -298,7 +300,7 @@ def probability(each: Experiment, other: Experiment) -> str:
     """That a run is better; without an interval where all pairs agree, which hides their number."""
     p, low, high = improvement(each.scores, other.scores)
     enough = min(len(each.scores), len(other.scores)) >= ENOUGH and 0 < p < 1
-    return f"{p:.2f}" + f" [{low:.2f}, {high:.2f}]" * enough
+    return f"{p:.2f}" + f" [{low:.2f},\N{NO-BREAK SPACE}{high:.2f}]" * enough
 
 
 def reached(each: Experiment, goal: float) -> str:
@@ -329,19 +331,21 @@ def markdown(head: list[str], body: Iterable[list[str]]) -> str:
 
 
 def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
-    """What others published of the same order of steps, and each algorithm's base after as many."""
-    lines = []
+    """What others published, and our bases after as many steps; '' if none can be compared."""
+    lines, equal = [], False
     for each in filter(lambda each: each.base, experiments):
         begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
         for row in study.published:
             steps = int(row["steps"])
             if (row["env"], row["algo"]) != (env, each.algo) or steps > 10 * each.steps:
                 continue
-            ours = number(at(each, steps)) if begun < steps < 1.05 * each.steps else "–"
+            here = begun < steps < 1.05 * each.steps
+            equal |= here
+            ours = number(at(each, steps)) if here else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
             lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, row["source"]])
     head = ["", "steps", "published", "runs", "ours there", "source"]
-    return markdown(head, lines) if lines else ""
+    return markdown(head, lines) if equal else ""
 
 
 def at(each: Experiment, steps: int) -> float:
@@ -423,28 +427,25 @@ def how(study: Study, runs: list[Run]) -> str:
     """What the numbers are, what they cost, and the commands that give them again."""
     counts = sorted({len(_tests(run)[0]) for run in runs})
     episodes = sorted({run.config.get("eval_episodes", 0) for run in runs})
-    lines = [
-        f"A score is the mean of the last {LAST} (or all) of a run's {_range(counts)} evaluations "
-        f"of the deterministic policy, {_range(episodes)} episodes each; *whole curve* is the mean "
-        f"of all of them. In brackets, from {ENOUGH} runs on: 95 % stratified bootstrap. *Better*: "
-        "the probability that a run is better than one of the row in bold, for rows in bold than "
-        "one of the first with as many steps. *To ...*: the median time of training, without "
-        "evaluations, to the first evaluation that is so good, and how many runs get there. *A "
-        "run*: time on one core, which other programs used too.",
-    ]
     commands = dict.fromkeys(filter(None, map(command, runs)))
-    lines.append("```sh\n" + "\n".join(commands) + "\n```")
+    lines = ["```sh\n" + "\n".join(commands) + "\n```"]
     abouts = [run.config.get("about", {}) for run in runs]
     machines = dict.fromkeys(about["machine"] for about in abouts if "machine" in about)
-    versions: dict[str, set[str]] = {name: set() for name in TOLD}
-    for about in abouts:
-        for name in versions:
-            versions[name] |= (
-                {about["versions"][name]} if name in about.get("versions", {}) else set()
-            )
-    said = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in versions.items() if v)
+    versions = [about.get("versions", {}) for about in abouts]
+    found = {name: sorted({v[name] for v in versions if name in v}) for name in TOLD}
+    said = ", ".join(f"{name} {' and '.join(some)}" for name, some in found.items() if some)
     cost = f"{len(runs)} runs, {study.hours:.1f} hours of one core."
-    lines.append(f"{cost} {'; '.join(filter(None, [*machines, said]))}.")
+    lines += [
+        f"{cost} {'; '.join(filter(None, [*machines, said]))}.",
+        f"A score is the mean of the last {LAST} (or all) of a run's {_range(counts)} evaluations "
+        f"of the deterministic policy, {_range(episodes)} episodes each.",
+        "<!-- the columns -->",
+        f"*Whole curve* is the mean of all evaluations. In brackets, from {ENOUGH} runs on: 95 % "
+        "stratified bootstrap. *Better*: the probability that a run is better than one of the row "
+        "in bold, for rows in bold than one of the first with as many steps. *To ...*: the median "
+        "time of training, without evaluations, to the first evaluation that is so good, and how "
+        "many runs get there. *A run*: time on one core, which other programs used too.",
+    ]
     return "\n\n".join(lines)
 
 
