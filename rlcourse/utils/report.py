@@ -116,10 +116,12 @@ class Experiment(NamedTuple):
 
     @property
     def steps(self) -> int:
+        """Environment steps of a run."""
         return int(min(run.columns[STEPS][-1] for run in self.runs))
 
     @property
     def seconds(self) -> float:
+        """Of all runs together."""
         return sum(run.columns["Time"][-1] for run in self.runs)
 
 
@@ -133,6 +135,7 @@ class Study(NamedTuple):
 
     @property
     def envs(self) -> dict[str, list[Experiment]]:
+        """The experiments by environment."""
         found: dict[str, list[Experiment]] = {}
         for each in self.experiments:
             found.setdefault(each.env, []).append(each)
@@ -140,6 +143,7 @@ class Study(NamedTuple):
 
     @property
     def hours(self) -> float:
+        """Of all runs together, on one core."""
         return sum(each.seconds for each in self.experiments) / 3600
 
 
@@ -326,6 +330,7 @@ HEAD = ["", "steps", "runs", "mean", "IQM", "lowest to highest", "whole curve", 
 
 
 def markdown(head: list[str], body: Iterable[list[str]]) -> str:
+    """A table of cells as text."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
