@@ -46,7 +46,7 @@ def made():
 
 MISTAKES = {
     "pppo --env CartPole-v1": ["unknown command 'pppo'", "Did you mean ppo?", "vpg"],
-    "dqn --env CartPole-v1": ["unknown command 'dqn'", "Known: plot, report, eval, watch", "vpg, ppo"],
+    "dqn --env CartPole-v1": ["unknown command 'dqn'", "Known: plot, report, eval", "vpg, ppo"],
     "--env CartPole-v1": ["unknown command '--env'"],
     "ppo": ["--env", "--env CartPole-v1"],
     "ppo --env": ["--env", "--help"],
