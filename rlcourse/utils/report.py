@@ -503,7 +503,7 @@ def draw(study: Study, out: Path) -> None:
         title = each.label if len(study.envs) == 1 else f"{each.label}\n{each.env}"
         plot.framed(axes, title, TEST, STEPS).set(xlabel="", ylabel="")
         if len(study.envs) == 1:
-            axes.label_outer()
+            axes.tick_params(labelbottom=i > count - columns, labelleft=i % columns == 1 % columns)
         for run in each.runs:
             x, y = _tests(run)
             axes.plot(x, y, lw=0.6, alpha=0.5, color=plot.COLOURS[0], marker="o" * (len(x) == 1))
