@@ -88,6 +88,7 @@ MISTAKES = {
     "ppo --env CartPole-v1 --device tpu": ["--device tpu", "cpu, cuda or cuda:N"],
     "ppo --env CartPole-v1 --device meta": ["--device meta", "cpu, cuda or cuda:N"],
     "ppo --env CartPole-v1 --device cuda:99": ["--device cuda:99", "GPUs"],
+    "sac --env Pendulum-v1 --compile true": ["--compile is for ppo", "sac"],
     "ppo --env CartPole-v1 --env-kwargs g": ["--env-kwargs", "key=value", "'g'"],
     "ppo --env CartPole-v1 --env-kwargs 1=2": ["--env-kwargs", "key=value", "'1=2'"],
     "ppo --env CartPole-v1 --env-kwargs a={[]:1}": ["--env-kwargs"],
@@ -194,6 +195,12 @@ def test_a_grid_is_checked_as_a_whole_before_anything_runs(capsys):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_compiler_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    words = "ppo --env CartPole-v1 --compile true"
+    assert_one_line(capsys, command(words), ["C++ compiler", "CXX"])
+
+
 def test_a_missing_gpu_is_named(capsys):
     assert_one_line(capsys, command("ppo --env CartPole-v1 --device cuda"), ["torch sees 0 GPUs"])
 

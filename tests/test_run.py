@@ -147,6 +147,28 @@ def test_neither_saving_nor_watching_changes_what_is_computed():
     assert [row["LossPi"] for row in quiet.rows] == expected
 
 
+# -------------------------------------------------------------------------------- compiled
+
+
+def test_with_compile_the_loss_is_one_program(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda f, options: seen.append(f.__name__) or f)
+    assert train(epochs=1) == 0 and seen == []
+    assert train(epochs=1, data="compiled", more="--compile true") == 0 and seen == ["loss"]
+    assert rows() == rows("compiled")
+
+
+@pytest.mark.slow
+def test_a_compiled_run_has_the_same_losses_and_continues_bit_for_bit():
+    train(epochs=1, data="eager")
+    for epochs, data in ((4, "whole"), (2, "cut"), (4, "cut")):
+        assert train(epochs=epochs, data=data, more="--compile true") == 0
+    assert rows("cut", tests=False) == rows("whole", tests=False)
+    (eager,), first = rows("eager"), rows("whole")[0]
+    for name in ("LossPi", "LossV", "KL", "Entropy", "GradNorm", "AverageEpRet"):
+        assert first[name] == pytest.approx(eager[name], rel=1e-4, abs=1e-6)
+
+
 # ----------------------------------------------------------------------- cut off and continued
 
 

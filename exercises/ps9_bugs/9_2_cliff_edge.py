@@ -233,17 +233,22 @@ class Agent(nn.Module):
         """What evaluation plays: the most likely action."""
         return self.pi(obs).mode
 
+    def loss(self, b, cfg):
+        """What a gradient step descends, and how far π has moved before it."""
+        b = b._replace(logp_old=self.pi(b.obs).log_prob(b.act).detach())
+        lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
+        return lpi + loss_v(self.v, b), kl
+
     def update(self, data, cfg):
         """Several passes over the data in minibatches, ended early once π has moved far."""
         fit = explained(self.v(data.obs), data.ret)  # before V has seen these returns
         self.v.ret.update(data.ret)
         norms = []
         for b in minibatches(data, cfg):
-            b = b._replace(logp_old=self.pi(b.obs).log_prob(b.act).detach())
-            lpi, kl = loss_pi(self.pi, b, cfg.clip, cfg.entropy)
+            loss, kl = self.loss(b, cfg)
             if mpi.mean(kl) > cfg.max_kl:  # the mean, so that all processes stop together
                 break
-            norms.append(descend(self.opt, lpi + loss_v(self.v, b), cfg.max_norm))
+            norms.append(descend(self.opt, loss, cfg.max_norm))
 
         log = measure(self, data, cfg) | dict(VarExplained=fit, GradSteps=len(norms))
         self.pi.norm.update(data.obs)  # last: a change before it would move π, and w with it
@@ -261,23 +266,20 @@ def minibatches(data, cfg):
 def measure(agent, b, cfg):
     """Where an update ended, over all its data."""
     dist = agent.pi(b.obs)
-    ratio = (dist.log_prob(b.act) - b.logp_old).exp()
-    clipped = (ratio - 1).abs() > cfg.clip
+    far = ((dist.log_prob(b.act) - b.logp_old).exp() - 1).abs() > cfg.clip
     lpi, kl = loss_pi(agent.pi, b, cfg.clip, cfg.entropy)
-    lv = loss_v(agent.v, b)
-    return dict(LossPi=lpi, LossV=lv, Entropy=dist.entropy(), KL=kl, ClipFrac=clipped)
+    return dict(LossPi=lpi, LossV=loss_v(agent.v, b), Entropy=dist.entropy(), KL=kl, ClipFrac=far)
 
 
 @torch.no_grad()
 def collect(envs, agent, cfg):
     """T steps of π in each of N environments, as one batch of T·N steps."""
     steps = []
-    obs = envs.reset_done()
     for _ in range(cfg.horizon):
+        obs = envs.reset_done()
         act = agent.pi(obs).sample()
         next_obs, rew, term, done = envs.step(act)
         steps.append((obs, act, rew, next_obs, term, done))
-        obs = envs.reset_done()
 
     obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
     adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)

@@ -33,8 +33,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGES = ["rlcourse", "sb3", "sbx", "tianshou"]
-NAMES = {"sb3": "Stable-Baselines3", "products": "matrix products"}
-PYTHON = dict.fromkeys([*PACKAGES, "products"], sys.executable)  # --python changes it
+NAMES = {
+    "sb3": "Stable-Baselines3",
+    "compiled": "rlcourse --compile",
+    "products": "matrix products",
+}
+BESIDE = {"ppo": ["compiled"], "ddpg": ["products"], "td3": ["products"], "sac": ["products"]}
+PYTHON = dict.fromkeys([*PACKAGES, "compiled", "products"], sys.executable)  # --python changes it
 TURNS = 5  # after the first two, which warm up
 
 SMALL = dict(hidden=[64, 64], minibatch=64, lr=3e-4)
@@ -54,25 +59,34 @@ GOALS = {
     "sac Pendulum-v1": (dict(goal=[-200, 10], limit=30_000, random_steps=1000), 1),
 }  # and how many seeds
 
-# Settings of PPO beside its defaults, in processor seconds to the goal; the slowest seed counts.
-VARIANTS = {
-    "defaults": {},
-    "minibatch 128": dict(minibatch=128),
-    "minibatch 64": dict(minibatch=64),
-    "lr 1e-3": dict(lr=1e-3),
-    "lr 1e-3, passes 5": dict(lr=1e-3, passes=5),
-    "minibatch 128, lr 1e-3": dict(minibatch=128, lr=1e-3),
-    "minibatch 128, passes 5": dict(minibatch=128, passes=5),
-    "minibatch 128, num_envs 16, horizon 128": dict(minibatch=128, num_envs=16, horizon=128),
-}
+# Settings beside the defaults and those of --tuned, in processor seconds to the goal; the slowest
+# seed counts.
+HOLD = dict(goal=[-200, 10], limit=30_000)
+LAND = dict(goal=[200, 100], limit=500_000)
+LANDER = ["tuned", "tuned, passes 5", "tuned, minibatch 512", "tuned, num_envs 32, horizon 128"]
+SWING = ["defaults", "tuned", "tuned, random_steps 200", "tuned, utd 0.5"]
 TASKS = {
-    "ppo CartPole-v1": (dict(env="CartPole-v1", goal=[475, 100], limit=300_000), VARIANTS, 5),
+    "ppo CartPole-v1": (
+        dict(goal=[475, 100], limit=300_000),
+        ["defaults", "minibatch 128", "minibatch 64", "lr 1e-3", "lr 1e-3, passes 5"]
+        + ["minibatch 128, lr 1e-3", "minibatch 128, passes 5"]
+        + ["minibatch 128, num_envs 16, horizon 128"],
+        5,
+    ),
+    "ppo Pendulum-v1": (
+        HOLD | dict(limit=300_000),
+        ["tuned", "tuned, minibatch 128", "tuned, passes 5", "tuned, num_envs 32, horizon 64"]
+        + ["tuned, lr 3e-3, minibatch 256"],
+        5,
+    ),
+    "ppo LunarLander-v3": (LAND, LANDER, 5),
+    "ppo LunarLanderContinuous-v3": (LAND, LANDER, 5),
     "ppo HalfCheetah-v5": (
-        dict(env="HalfCheetah-v5", goal=[1000, 10], limit=300_000),
+        dict(goal=[1000, 10], limit=300_000),
         ["defaults", "minibatch 128", "lr 1e-3, passes 5"],
         3,
     ),
-}
+} | {f"{algo} Pendulum-v1": (HOLD, SWING, 5) for algo in ("ddpg", "td3", "sac")}
 
 
 # ---- workers
@@ -158,8 +172,7 @@ def turns(wanted: list[str]) -> Iterator[dict[str, Any]]:
     """Steady state, start and memory, on one thread of one core."""
     for name, case in those(wanted, CASES).items():
         packages = [p for p in PACKAGES if PYTHON[p]]
-        bound = ["products"] if case["algo"] != "ppo" else []
-        yield from compete(name, case, packages + bound)
+        yield from compete(name, case, packages + BESIDE[case["algo"]])
 
 
 def threads(wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -190,14 +203,29 @@ def reach(package: str, case: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def defaults(wanted: list[str]) -> Iterator[dict[str, Any]]:
-    """Seconds of the processor to the goal with the defaults of PPO, and with others."""
-    for name, (task, variants_, seeds) in those(wanted, TASKS).items():
+    """Seconds of the processor to the goal with the defaults, with --tuned, and with others."""
+    for name, (goal, settings, seeds) in those(wanted, TASKS).items():
+        algo, env = name.split()
         for seed in range(seeds):
-            for variant in variants_:
-                fields = VARIANTS[variant]
-                case = dict(algo="ppo", turn=10**9, defaults=True, fields=fields) | task
-                found = reach("rlcourse", case, seed=seed)
-                yield dict(case=name, settings=variant, seed=seed, **found)
+            for words in settings:
+                case = dict(algo=algo, env=env, turn=10**9, defaults=True)
+                found = reach("rlcourse", case | goal, seed=seed, fields=fields(algo, env, words))
+                yield dict(case=name, settings=words, seed=seed, **found)
+
+
+def fields(algo: str, env: str, words: str) -> dict[str, Any]:
+    """What `tuned, lr 1e-3` changes of the defaults."""
+    from rlcourse.utils import tuned
+
+    found: dict[str, Any] = {}
+    for each in words.split(", "):
+        name, _, value = each.partition(" ")
+        if value:
+            found[name] = json.loads(value)
+        elif name == "tuned":
+            found |= tuned.values(algo, env)
+    found.pop("epochs", None)  # it ends at the goal
+    return found
 
 
 def profile(wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -312,23 +340,6 @@ def steps_per_second(data: Path) -> float:
     return statistics.median(row["StepsPerSec"] for row in read(log)[1:])
 
 
-def compiled(wanted: list[str]) -> Iterator[dict[str, Any]]:
-    """PPO with its two losses compiled, and as they are; what compiling costs is in turn 1."""
-    name = "ppo B CartPole-v1"
-    case = CASES[name]
-    ways = {"eager": {}, "compiled": dict(compile=["loss_pi", "loss_v"])}
-    workers = {way: Worker("rlcourse", case, **more) for way, more in ways.items()}
-    before = {way: worker.turn(go=False) for way, worker in workers.items()}
-    for turn in range(1, TURNS + 3):
-        for way, worker in workers.items():
-            now, then = worker.turn(), before[way]
-            before[way] = now
-            steps, cpu = now["steps"] - then["steps"], now["cpu"] - then["cpu"]
-            yield dict(case=name, way=way, turn=turn, steps=steps, cpu=round(cpu, 3))
-    for worker in workers.values():
-        worker.close()
-
-
 # ---- what is stored
 
 PARTS = {
@@ -338,7 +349,6 @@ PARTS = {
     "defaults": defaults,
     "profile": profile,
     "cores": cores,
-    "compiled": compiled,
 }
 
 
@@ -401,15 +411,6 @@ def figures() -> str:
     lines += ["## Settings of PPO, to the goal", "", *variants(stored("defaults"))]
     lines += ["## Where the time of a step goes", "", *parts(stored("profile"))]
     lines += ["## The second core", "", *second(stored("cores"))]
-    ways = by(stored("compiled"), "way")
-    if ways:
-        speed = {way: steady(rows) for way, rows in ways.items()}
-        first = {way: float(rows[0]["cpu"]) for way, rows in ways.items()}
-        lines += ["## PPO with compiled losses", ""]
-        lines += table(
-            ["", "steps per second of the processor", "seconds of the first turn"],
-            [[way, spread(speed[way], 0), f"{first[way]:.1f}"] for way in ways],
-        )
     return "\n".join([*lines, (HERE / "machine.txt").read_text()])
 
 
@@ -418,21 +419,27 @@ def competition(rows: list[dict[str, str]], clock: str) -> list[str]:
     for case, mine in sorted(by(rows, "case").items(), key=lambda item: [*CASES].index(item[0])):
         speeds = {package: steady(r, clock) for package, r in by(mine, "package").items()}
         for package, values in speeds.items():
-            ours = speeds["rlcourse"][: len(values)]
-            ratios = [a / b for a, b in zip(ours, values, strict=True)]
-            mean = statistics.harmonic_mean(ours) / statistics.harmonic_mean(values)
-            ratio = f"{mean:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            ratio = "" if package == "rlcourse" else ratio
             name = NAMES.get(package, package)
-            out.append([case if package == "rlcourse" else "", name, spread(values, 0), ratio])
-    return table(["case", "package", "steps a second", "rlcourse : this one"], out)
+            out.append([case if package == "rlcourse" else "", name, spread(values, 0)])
+            out[-1] += [ratio(speeds.get(one), values) for one in ("rlcourse", "compiled")]
+    ours = ["rlcourse : this one", "rlcourse --compile : this one"]
+    return table(["case", "package", "steps a second", *ours], out)
+
+
+def ratio(ours: list[float] | None, values: list[float]) -> str:
+    """Of the means of all turns, with the lowest and the highest of a turn."""
+    if ours is None or ours is values:
+        return ""
+    turns = [a / b for a, b in zip(ours, values, strict=True)]
+    mean = statistics.harmonic_mean(ours) / statistics.harmonic_mean(values)
+    return f"{mean:.2f} ({min(turns):.2f} to {max(turns):.2f})"
 
 
 def start(rows: list[dict[str, str]]) -> list[str]:
     """Over all cases: to the first step, and the memory at the end, which is soon."""
     out = []
     for package, mine in by(rows, "package").items():
-        if package != "products":
+        if package in PACKAGES:
             first = [r for r in mine if r["turn"] == "0"]
             times = [spread([float(r[clock]) for r in first], 1) for clock in ("cpu", "wall")]
             last = [max(int(r["memory"]) for r in rs) for rs in by(mine, "case").values()]

@@ -90,7 +90,7 @@ def rlcourse() -> None:
     module = import_module(f"rlcourse.algos.{CASE['algo']}")
     more: dict[str, Any] = {}
     if not CASE["defaults"]:
-        more = dict(num_envs=CASE["num_envs"], hidden=tuple(CASE["hidden"]))
+        more = dict(num_envs=CASE["num_envs"], hidden=CASE["hidden"])
         more |= dict(minibatch=CASE["minibatch"], lr=CASE["lr"])
         if CASE["algo"] == "ppo":
             more |= dict(horizon=CASE["horizon"], passes=10, max_kl=1e9, entropy=0.0)
@@ -98,13 +98,14 @@ def rlcourse() -> None:
         else:
             more |= dict(horizon=1000, random_steps=CASE["random_steps"], utd=1.0)
     more |= CASE.get("fields", {})
-    for name in CASE.get("compile", []):
-        import torch
-
-        setattr(module, name, torch.compile(getattr(module, name)))
+    more = {k: tuple(v) if isinstance(v, list) else v for k, v in more.items()}
     cfg = module.Config(NAME, seed=CASE["seed"], epochs=10**6, **more)
-    settings = Settings(eval_every=10**6, threads=CASE["threads"] or Settings().threads)
+    threads = CASE["threads"] or Settings().threads
+    settings = Settings(eval_every=10**6, threads=threads, compile=CASE["package"] == "compiled")
     module.train(cfg, Run(cfg, settings, show=False))
+
+
+compiled = rlcourse  # with --compile
 
 
 def sb3() -> None:
@@ -252,6 +253,6 @@ def products() -> None:
 if __name__ == "__main__":
     names = dict(sb3="stable-baselines3", sbx="sbx-rl")
     name = names.get(CASE["package"], CASE["package"])
-    known = "torch" if name == "products" else name
+    known = dict(products="torch", compiled="rlcourse").get(name, name)
     print(json.dumps({"version": f"{known} {version(known)}"}), file=REPORTS, flush=True)
     globals()[CASE["package"]]()

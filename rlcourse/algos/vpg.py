@@ -187,12 +187,11 @@ def measure(agent, b):
 def collect(envs, agent, cfg):
     """T steps of π in each of N environments, as one batch of T·N steps."""
     steps = []
-    obs = envs.reset_done()
     for _ in range(cfg.horizon):
+        obs = envs.reset_done()
         act = agent.pi(obs).sample()
         next_obs, rew, term, done = envs.step(act)
         steps.append((obs, act, rew, next_obs, term, done))
-        obs = envs.reset_done()
 
     obs, act, rew, next_obs, term, done = map(torch.stack, zip(*steps))          # (T, N, ...)
     adv, ret = gae(rew, agent.v(obs), agent.v(next_obs), term, done, cfg.gamma, cfg.lam)

@@ -30,6 +30,7 @@ class Settings:
     data_dir: str = "data"  # folder of all experiments
     cpu: int = 1  # MPI processes working on this run; `auto` takes every core
     threads: int = 1  # torch threads of each process
+    compile: bool = False  # compile the loss of PPO: faster, but it begins ten seconds later
     device: str = "cpu"  # cpu, cuda or cuda:N
     eval_every: int = 10  # epochs between evaluations
     eval_episodes: int = 20  # episodes of an evaluation, played by the deterministic policy

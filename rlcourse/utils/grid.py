@@ -30,7 +30,7 @@ from rlcourse.utils.config import Settings, UserError, flag, nearest
 from rlcourse.utils.console import clock, columns, number
 from rlcourse.utils.envs import make
 from rlcourse.utils.logger import newest
-from rlcourse.utils.run import Run, device
+from rlcourse.utils.run import Run, check_compile, device
 from rlcourse.utils.spaces import Spaces
 
 SETTINGS = {f.name: f.type for f in fields(Settings)}
@@ -117,6 +117,8 @@ class Grid:
         settings = Settings(**started | self.options)
         config.check(settings)
         device(settings.device)
+        for module in self.modules if settings.compile else ():
+            check_compile(module.Agent)
         swept = {name for name in self.values if len(self.values[name]) > 1} | self.always
         swept |= {"algo"} if len(self.modules) > 1 else set()
         swept |= {"tuned"} if self.tuned else set()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,12 @@ class Run:
     def build(self, Agent: type[nn.Module], envs: Envs, cfg: Any) -> nn.Module:
         """An agent on this run's device, with the same parameters in all processes."""
         with self.device:
-            return mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+            agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
+        if self.settings.compile:
+            check_compile(Agent)
+            options = {"compile_threads": 1}  # no processes beside this one
+            agent.loss = torch.compile(agent.loss, options=options)
+        return agent
 
     def store(self, **metrics: Any) -> None:
         """Add numbers or tensors to the epoch's means, whose names are columns of progress.csv."""
@@ -78,6 +84,8 @@ class Run:
         notes = self._start_from()  # before anything is made
         start, found = self._open() if self.folder else (0, [])
         notes += found
+        if self.settings.compile:
+            notes.append("the loss is compiled first, which takes ten seconds or so")
         if start == self.cfg.epochs:
             self.close()
             return
@@ -294,6 +302,15 @@ class Signals:
         for number_, handler in self.before.items():
             signal.signal(number_, handler)
         self.before = {}
+
+
+def check_compile(Agent: type[nn.Module]) -> None:
+    """UserError unless its method `loss` is there and can be compiled."""
+    if not hasattr(Agent, "loss"):
+        algo = Agent.__module__.rpartition(".")[2]
+        raise UserError(f"--compile is for ppo; {algo} would not get faster")
+    if not which(os.environ.get("CXX", "g++")):
+        raise UserError("--compile needs a C++ compiler: install g++, or name yours in CXX")
 
 
 def device(name: str) -> torch.device:
