@@ -63,7 +63,7 @@ GOALS = {
 # seed counts.
 HOLD = dict(goal=[-200, 10], limit=30_000)
 LAND = dict(goal=[200, 100], limit=500_000)
-LANDER = ["tuned", "tuned, passes 5", "tuned, minibatch 512", "tuned, num_envs 32, horizon 128"]
+LANDER = ["tuned", "tuned, minibatch 512", "tuned, num_envs 8", "tuned, gamma 0.99"]
 SWING = ["defaults", "tuned", "tuned, random_steps 200", "tuned, utd 0.5"]
 TASKS = {
     "ppo CartPole-v1": (
@@ -75,11 +75,15 @@ TASKS = {
     ),
     "ppo Pendulum-v1": (
         HOLD | dict(limit=300_000),
-        ["tuned", "tuned, minibatch 128", "tuned, passes 5", "tuned, num_envs 32, horizon 64"]
-        + ["tuned, lr 3e-3, minibatch 256"],
+        ["defaults", "tuned", "tuned, passes 5", "tuned, num_envs 32, horizon 64", "tuned, lr 1e-3"]
+        + ["tuned, lr 1e-3, minibatch 128", "tuned, lr 1e-3, minibatch 64"],
         5,
     ),
-    "ppo LunarLander-v3": (LAND, LANDER, 5),
+    "ppo LunarLander-v3": (
+        LAND,
+        [*LANDER, "tuned, passes 5", "tuned, num_envs 32, horizon 128"],
+        5,
+    ),
     "ppo LunarLanderContinuous-v3": (LAND, LANDER, 5),
     "ppo HalfCheetah-v5": (
         dict(goal=[1000, 10], limit=300_000),
