@@ -10,7 +10,6 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from commands import here
@@ -19,6 +18,7 @@ from test_death import assert_same
 from rlcourse import ppo
 from rlcourse.utils import checkpoint, folders, mpi
 from rlcourse.utils.config import Settings, UserError, cores
+from rlcourse.utils.evaluate import Evaluation
 from rlcourse.utils.logger import Logger, newest, read
 from rlcourse.utils.run import Run
 
@@ -32,6 +32,14 @@ VPG = (
 )
 FOLDER = Path("data/exp/exp_s0")
 FILES = ("checkpoint.pt", "model.pt", "best.pt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def later_is_better():
+    """Each epoch has the best evaluation so far, and writes best.pt."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluation, "play", lambda self, policy, epoch: [(float(epoch), 1)])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -229,23 +237,13 @@ def test_whichever_file_finds_no_room_the_run_continues_from_its_last_save(
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    if name == "best.pt":  # which is written where an evaluation is as good as the best
-        monkeypatch.setattr(Run, "_restore", restore_and_forget)
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         assert here("sac", SAC) == 2
     assert_one_line(capsys, f"{name} cannot be written: No space left on device")
     assert not [*FOLDER.rglob("*.tmp")]
     assert checkpoint.load(FOLDER / "checkpoint.pt")["epoch"] == 2
-    monkeypatch.undo()
     assert_continues(runs)
-
-
-def restore_and_forget(self, state, restore=Run._restore):
-    """Continue, but with any evaluation as the best so far."""
-    complaints = restore(self, state)
-    self.best = -np.inf
-    return complaints
 
 
 @pytest.mark.fault("full-disk")
@@ -318,12 +316,9 @@ def test_a_run_that_was_killed_between_two_files_of_a_save_continues(
         if Path(target).name == name:
             raise Killed
 
-    if name == "best.pt":
-        monkeypatch.setattr(Run, "_restore", restore_and_forget)
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "replace", killed)
         here("sac", SAC)
-    monkeypatch.undo()
     assert_continues(runs)
 
 
