@@ -194,13 +194,13 @@ def test_a_grid_is_checked_as_a_whole_before_anything_runs(capsys):
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_compiler_is_named(capsys, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     words = "ppo --env CartPole-v1 --compile true"
     assert_one_line(capsys, command(words), ["C++ compiler", "CXX"])
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_named(capsys):
     assert_one_line(capsys, command("ppo --env CartPole-v1 --device cuda"), ["torch sees 0 GPUs"])
 

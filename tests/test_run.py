@@ -3,6 +3,7 @@
 import functools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,19 +151,54 @@ def test_neither_saving_nor_watching_changes_what_is_computed():
 # -------------------------------------------------------------------------------- compiled
 
 
-def test_with_compile_the_loss_is_one_program(monkeypatch):
-    seen = []
-    monkeypatch.setattr(torch, "compile", lambda f, options: seen.append(f.__name__) or f)
-    assert train(epochs=1) == 0 and seen == []
-    assert train(epochs=1, data="compiled", more="--compile true") == 0 and seen == ["loss"]
+@pytest.fixture
+def compiler(monkeypatch):
+    """In place of torch.compile: what it was given, and what is done before each call."""
+    given, before = [], [lambda: None]
+
+    def compile_(loss, **_):
+        given.append(loss.__name__)
+        return lambda *args: (before[-1](), loss(*args))[1]
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr("rlcourse.utils.run.which", lambda name: name)
+    return given, before
+
+
+def test_with_compile_the_loss_is_one_program(compiler):
+    given, _ = compiler
+    assert train(epochs=1) == 0 and given == []
+    assert train(epochs=1, data="compiled", more="--compile true") == 0 and given == ["loss"]
     assert rows() == rows("compiled")
 
 
+def test_an_interrupt_while_compiling_spares_the_compiler_and_waits_for_the_epoch(compiler):
+    _, before = compiler
+    held = []
+
+    def interrupt():
+        held.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before.append(interrupt)
+    assert train(more="--compile true") == 130 and len(rows()) == 1 and all(held)
+    before.pop()
+    assert train(more="--compile true") == 0 and len(rows()) == EPOCHS
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 @pytest.mark.slow
-def test_a_compiled_run_has_the_same_losses_and_continues_bit_for_bit():
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no compiler")
+def test_a_compiled_run_has_the_same_losses_and_continues_bit_for_bit_in_another_process():
+    from torch._dynamo.utils import counters
+
     train(epochs=1, data="eager")
-    for epochs, data in ((4, "whole"), (2, "cut"), (4, "cut")):
-        assert train(epochs=epochs, data=data, more="--compile true") == 0
+    for epochs, data, more in ((4, "whole", ""), (2, "other", "--clip 0.1"), (2, "cut", "")):
+        counters.clear()
+        assert train(epochs=epochs, data=data, more=f"{more} --compile true") == 0
+        assert counters["stats"]["unique_graphs"] == 1
+    command = [sys.executable, "-m", "rlcourse.run", *words(epochs=4, data="cut")]
+    subprocess.run([*command, "--compile", "true"], check=True)
     assert rows("cut", tests=False) == rows("whole", tests=False)
     (eager,), first = rows("eager"), rows("whole")[0]
     for name in ("LossPi", "LossV", "KL", "Entropy", "GradNorm", "AverageEpRet"):

@@ -228,7 +228,8 @@ def fields(algo: str, env: str, words: str) -> dict[str, Any]:
             found[name] = json.loads(value)
         elif name == "tuned":
             found |= tuned.values(algo, env)
-    found.pop("epochs", None)  # it ends at the goal
+    if "lr_end" not in found:  # else the schedule depends on them
+        found.pop("epochs", None)
     return found
 
 
@@ -412,7 +413,7 @@ def figures() -> str:
         lines += competition(stored("threads"), "wall")
     lines += ["## Start and memory", "", *start(stored("turns"))]
     lines += ["## To the goal", "", *goals(stored("solve"))]
-    lines += ["## Settings of PPO, to the goal", "", *variants(stored("defaults"))]
+    lines += ["## Settings, to the goal", "", *variants(stored("defaults"))]
     lines += ["## Where the time of a step goes", "", *parts(stored("profile"))]
     lines += ["## The second core", "", *second(stored("cores"))]
     return "\n".join([*lines, (HERE / "machine.txt").read_text()])
@@ -426,8 +427,10 @@ def competition(rows: list[dict[str, str]], clock: str) -> list[str]:
             name = NAMES.get(package, package)
             out.append([case if package == "rlcourse" else "", name, spread(values, 0)])
             out[-1] += [ratio(speeds.get(one), values) for one in ("rlcourse", "compiled")]
-    ours = ["rlcourse : this one", "rlcourse --compile : this one"]
-    return table(["case", "package", "steps a second", *ours], out)
+    head = ["case", "package", "steps a second", "rlcourse : this one"]
+    if any(r["package"] == "compiled" for r in rows):
+        return table([*head, "rlcourse --compile : this one"], out)
+    return table(head, [cells[:-1] for cells in out])
 
 
 def ratio(ours: list[float] | None, values: list[float]) -> str:

@@ -99,7 +99,7 @@ def rlcourse() -> None:
             more |= dict(horizon=1000, random_steps=CASE["random_steps"], utd=1.0)
     more |= CASE.get("fields", {})
     more = {k: tuple(v) if isinstance(v, list) else v for k, v in more.items()}
-    cfg = module.Config(NAME, seed=CASE["seed"], epochs=10**6, **more)
+    cfg = module.Config(NAME, seed=CASE["seed"], **dict(epochs=10**6) | more)
     threads = CASE["threads"] or Settings().threads
     settings = Settings(eval_every=10**6, threads=threads, compile=CASE["package"] == "compiled")
     module.train(cfg, Run(cfg, settings, show=False))
@@ -256,3 +256,4 @@ if __name__ == "__main__":
     known = dict(products="torch", compiled="rlcourse").get(name, name)
     print(json.dumps({"version": f"{known} {version(known)}"}), file=REPORTS, flush=True)
     globals()[CASE["package"]]()
+    CLOCK.report()  # its epochs are over, and the goal was not there

@@ -117,8 +117,9 @@ class Grid:
         settings = Settings(**started | self.options)
         config.check(settings)
         device(settings.device)
-        for module in self.modules if settings.compile else ():
-            check_compile(module.Agent)
+        if settings.compile:
+            for module in self.modules:
+                check_compile(module.Agent)
         swept = {name for name in self.values if len(self.values[name]) > 1} | self.always
         swept |= {"algo"} if len(self.modules) > 1 else set()
         swept |= {"tuned"} if self.tuned else set()

@@ -18,7 +18,7 @@ all studies goes between them.
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ import numpy as np
 
 from rlcourse import ALGOS
 from rlcourse.utils import plot
-from rlcourse.utils.config import UserError, default
+from rlcourse.utils.config import Settings, UserError, default
 from rlcourse.utils.logger import table
 from rlcourse.utils.plot import STEPS, TEST, Run
 
@@ -198,7 +198,8 @@ def _experiments(folder: Path) -> Iterator[Experiment]:
         return
     groups = {name: list(filter(_ended, runs)) for name, runs in found.items() if "/" not in name}
     groups = {name: runs for name, runs in groups.items() if runs}
-    first = {name: runs[0].config for name, runs in groups.items()}
+    usual = asdict(Settings())  # a run may be older than a setting
+    first = {name: usual | runs[0].config for name, runs in groups.items()}
     several = len({config["algo"] for config in first.values()}) > 1
 
     def place(name: str) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
@@ -67,8 +68,7 @@ class Run:
             agent = mpi.sync(Agent(envs.obs_dim, envs.act_space, cfg))
         if self.settings.compile:
             check_compile(Agent)
-            options = {"compile_threads": 1}  # no processes beside this one
-            agent.loss = torch.compile(agent.loss, options=options)
+            agent.loss = compiled(agent.loss)
         return agent
 
     def store(self, **metrics: Any) -> None:
@@ -101,7 +101,9 @@ class Run:
         try:
             for epoch in range(start, self.cfg.epochs):
                 self.tick = time.monotonic()
-                yield epoch
+                compiling = self.settings.compile and epoch == start
+                with held_back(signal.SIGINT) if compiling else nullcontext():
+                    yield epoch  # Ctrl-C would end the compiler, and its end the run
                 self._finish(epoch)
         finally:
             self.close()
@@ -310,7 +312,27 @@ def check_compile(Agent: type[nn.Module]) -> None:
         algo = Agent.__module__.rpartition(".")[2]
         raise UserError(f"--compile is for ppo; {algo} would not get faster")
     if not which(os.environ.get("CXX", "g++")):
-        raise UserError("--compile needs a C++ compiler: install g++, or name yours in CXX")
+        raise UserError(
+            "--compile needs a C++ compiler and Python's headers: install g++ and python3-dev, "
+            "or name a compiler in CXX"
+        )
+
+
+def compiled(loss: Callable) -> Callable:
+    """The same function as one program; the first call, and its first gradient, compile it."""
+    torch.compiler.reset()  # what was compiled for runs before this one in the same process
+    options = {"compile_threads": 1}  # no pool of workers
+    return torch.compile(loss, fullgraph=True, dynamic=False, options=options)
+
+
+@contextmanager
+def held_back(number: int) -> Iterator[None]:
+    """The signal arrives when this is over, and not at all at processes that are started within."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def device(name: str) -> torch.device:

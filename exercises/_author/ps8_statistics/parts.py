@@ -6,6 +6,7 @@ else's runs are there.
 
 import csv
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import yaml
 
 from exercises.course import ROOT
 from exercises.lab import Wrong
+from rlcourse.utils.config import Settings
 
 SPREAD = {"seed", "exp_name", "data_dir", "save_every", "mpi_timeout", "about"}  # may differ
 DRAWS = 20_000
@@ -38,7 +40,7 @@ class Run:
         numbers = ("seed", "epochs", "num_envs", "horizon")
         if not isinstance(cfg, dict) or not all(type(cfg.get(n)) is int for n in numbers):
             raise Wrong(f"{self.name}: config.yaml is not that of a run")
-        return cfg
+        return asdict(Settings()) | cfg  # it may be older than a setting
 
     def _log(self, path):
         rows = list(csv.DictReader(self._read(path).splitlines()))
