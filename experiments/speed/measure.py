@@ -88,7 +88,7 @@ TASKS = {
     "ppo HalfCheetah-v5": (
         dict(goal=[1000, 10], limit=300_000),
         ["defaults", "minibatch 128", "lr 1e-3, passes 5"],
-        3,
+        5,
     ),
 } | {f"{algo} Pendulum-v1": (HOLD, SWING, 5) for algo in ("ddpg", "td3", "sac")}
 
