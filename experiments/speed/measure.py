@@ -63,7 +63,6 @@ GOALS = {
 # seed counts.
 HOLD = dict(goal=[-200, 10], limit=30_000)
 LAND = dict(goal=[200, 100], limit=500_000)
-LANDER = ["tuned", "tuned, minibatch 512", "tuned, num_envs 8", "tuned, gamma 0.99"]
 SWING = ["defaults", "tuned", "tuned, random_steps 200", "tuned, utd 0.5"]
 TASKS = {
     "ppo CartPole-v1": (
@@ -81,10 +80,16 @@ TASKS = {
     ),
     "ppo LunarLander-v3": (
         LAND,
-        [*LANDER, "tuned, passes 5", "tuned, num_envs 32, horizon 128"],
+        ["tuned", "tuned, minibatch 512", "tuned, num_envs 8", "tuned, gamma 0.99"]
+        + ["tuned, passes 5", "tuned, num_envs 32, horizon 128"],
         5,
     ),
-    "ppo LunarLanderContinuous-v3": (LAND, LANDER, 5),
+    "ppo LunarLanderContinuous-v3": (
+        LAND,
+        ["tuned", "tuned, minibatch 256", "tuned, minibatch 256, num_envs 8"]
+        + ["tuned, minibatch 256, gamma 0.99"],
+        5,
+    ),
     "ppo HalfCheetah-v5": (
         dict(goal=[1000, 10], limit=300_000),
         ["defaults", "minibatch 128", "lr 1e-3, passes 5"],
