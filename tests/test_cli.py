@@ -88,7 +88,7 @@ MISTAKES = {
     "ppo --env CartPole-v1 --device tpu": ["--device tpu", "cpu, cuda or cuda:N"],
     "ppo --env CartPole-v1 --device meta": ["--device meta", "cpu, cuda or cuda:N"],
     "ppo --env CartPole-v1 --device cuda:99": ["--device cuda:99", "GPUs"],
-    "sac --env Pendulum-v1 --compile true": ["--compile is for ppo", "sac"],
+    "sac --env Pendulum-v1 --compile true": ["--compile", "method `loss`", "ppo", "sac has none"],
     "ppo --env CartPole-v1 --env-kwargs g": ["--env-kwargs", "key=value", "'g'"],
     "ppo --env CartPole-v1 --env-kwargs 1=2": ["--env-kwargs", "key=value", "'1=2'"],
     "ppo --env CartPole-v1 --env-kwargs a={[]:1}": ["--env-kwargs"],
