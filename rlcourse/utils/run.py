@@ -310,7 +310,7 @@ def check_compile(Agent: type[nn.Module]) -> None:
     """UserError unless its method `loss` is there and can be compiled."""
     if not hasattr(Agent, "loss"):
         algo = Agent.__module__.rpartition(".")[2]
-        raise UserError(f"--compile takes an Agent with a method `loss`, as ppo has; {algo} has none")
+        raise UserError(f"--compile needs an Agent with a method `loss`, as ppo's: {algo} has none")
     if not which(os.environ.get("CXX", "g++")):
         raise UserError(
             "--compile needs a C++ compiler and Python's headers: install g++ and python3-dev, "
