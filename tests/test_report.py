@@ -102,6 +102,21 @@ def test_an_interval_contains_the_true_mean_as_often_as_the_page_says():
     assert np.mean([low <= 0 <= high for low, high in ends]) == pytest.approx(0.9, abs=0.04)
 
 
+def test_an_interval_of_the_interquartile_mean_does_so_more_often():
+    rng = np.random.default_rng(4)
+    ends = [interval([scores], iqm) for scores in rng.normal(size=(400, 5))]
+    assert np.mean([low <= 0 <= high for low, high in ends]) == pytest.approx(0.91, abs=0.04)
+
+
+def test_shown_intervals_of_the_probability_of_improvement_contain_it_nine_times_in_ten():
+    """P(X > Y) = Φ(d / √2) = 0.760 with d = 1; none is shown where all pairs agree."""
+    rng = np.random.default_rng(5)
+    pairs = rng.normal(1, 1, (300, 5)), rng.normal(0, 1, (300, 5))
+    found = [improvement(x, y) for x, y in zip(*pairs, strict=True)]
+    inside = [low <= 0.7602 <= high for p, low, high in found if 0 < p < 1]
+    assert np.mean(inside) == pytest.approx(0.945, abs=0.04)
+
+
 def test_the_probability_of_improvement_is_that_of_all_pairs():
     """U / (n m) of Mann and Whitney: scipy.stats.mannwhitneyu([1, 4, 2], [3, 1]) has U = 2.5."""
     x, y = np.array([1.0, 4.0, 2.0]), np.array([3.0, 1.0])
@@ -166,7 +181,8 @@ def test_a_report_has_the_numbers_the_figure_the_command_and_the_cost(study, cap
     assert "| **PPO** | 15,000 | 3 | 201 | 201 | 200 to 202 | 134 | 1.00 | 10 s |" in text
     assert "![every run of classic](report.svg)" in text and (study / "report.svg").exists()
     assert "python -m rlcourse.run ppo --env CartPole-v1\n" in text and "--jobs" not in text
-    assert "15 runs, 0.0 hours of one core. 2 cores; torch 2.13.0." in text
+    assert "15 runs, 2.5 min of one core. 2 cores; torch 2.13.0." in text
+    assert text.count("Not the defaults") == 0  # for the rows in bold have them
     with open(study / "scores.csv") as file:
         rows = [*csv.DictReader(file)]
     assert len(rows) == 15 and rows[0]["score"] == "100.0" and rows[0]["seed"] == "0"
@@ -200,7 +216,9 @@ def test_the_grid_beside_the_results_says_what_was_asked(study):
         "notes": "Five runs. More.",
     }
     report(study.parent)
-    assert "**Is it good?** Yes.\n\nFive runs. More.\n" in (study / "report.md").read_text()
+    text = (study / "report.md").read_text()
+    assert "**Is it good?** Yes.\n\nFive runs. More.\n" in text
+    assert "```sh\npython -m rlcourse.run experiments/classic.yaml\n```" in text
 
 
 def test_what_others_published_stands_beside_ours_at_their_number_of_steps(study):
@@ -249,7 +267,7 @@ def test_the_index_goes_between_its_marks_and_nowhere_else(study):
     first, *rest = readme.read_text().split("\n")
     assert first == "before" and rest[-2] == "after" and "old" not in rest
     assert "[classic](results/classic/report.md)" in readme.read_text()
-    assert "15 runs, 0.0 h" in readme.read_text()
+    assert "15 runs, 2.5 min" in readme.read_text()
     (study.parents[1] / "later.yaml").write_text("# Question: Soon?\n")
     report(study.parent)
     assert "| later | Soon? | Not run yet. |" in readme.read_text()
@@ -272,6 +290,25 @@ def test_a_variant_is_held_against_its_own_algorithm(tmp_path):
     text = (tmp_path / "data/report.md").read_text()
     better = {label: row_of(text, label)[7] for label in ("SAC x", "TD3 x", "**SAC**")}
     assert better == {"SAC x": "1.00", "TD3 x": "0.00", "**SAC**": "0.00"}  # TD3 stands first
+
+
+def test_a_change_that_is_no_setting_is_held_against_its_like_without_it(tmp_path):
+    ends = {"sac_utd1": 10.0, "sac_utd4": 20.0, "sac_utd4_x": 15.0}
+    for name, end in ends.items():
+        for seed in range(2):
+            folder = tmp_path / "data" / name / f"{name}_s{seed}"
+            write_run(folder, [end + seed] * 10, "sac", "Pendulum-v1", utd=float(name[7]))
+    report(tmp_path / "data")
+    text = (tmp_path / "data/report.md").read_text()
+    assert row_of(text, "utd 4.0")[7] == "1.00" and row_of(text, "utd 4.0, x")[7] == "0.00"
+
+
+def test_settings_of_a_row_in_bold_that_are_not_the_defaults_are_told(tmp_path):
+    for name, gamma in (("ppo_a", 0.9), ("vpg_a", 0.99)):
+        write_run(tmp_path / f"data/{name}/{name}_s0", [1.0], name[:3], gamma=gamma, hidden=[8, 8])
+    report(tmp_path / "data")
+    said = "Not the defaults: VPG hidden 8×8; PPO gamma 0.9, hidden 8×8.\n"
+    assert said in (tmp_path / "data/report.md").read_text()
 
 
 def test_after_other_numbers_of_steps_runs_are_not_compared(tmp_path):

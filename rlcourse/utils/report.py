@@ -36,7 +36,7 @@ RESAMPLES = 2000
 ENOUGH = 5  # runs; of fewer no interval is shown, for it would promise too much
 TOLD = ("rlcourse", "stable-baselines3", "torch", "gymnasium", "mujoco", "box2d", "numpy")
 MARKS = "<!-- report -->", "<!-- end of report -->"
-NOT_TOLD = {"seed", "epochs", "env", "algo", "horizon", "about", "exp_name", "data_dir"}
+NOT_TOLD = {"seed", "epochs", "env", "algo", "about", "exp_name", "data_dir"}
 Statistic = Callable[[np.ndarray], np.ndarray]  # of the last axis
 
 
@@ -106,6 +106,8 @@ def profile(tasks: Sequence[np.ndarray], taus: np.ndarray) -> np.ndarray:
 class Experiment(NamedTuple):
     """Runs that differ in their seeds alone."""
 
+    name: str  # of its folder
+    twin: str  # the one with the same settings, where no setting but the name tells it apart
     label: str
     algo: str
     env: str
@@ -142,9 +144,19 @@ class Study(NamedTuple):
         return found
 
     @property
-    def hours(self) -> float:
+    def cost(self) -> str:
         """Of all runs together, on one core."""
-        return sum(each.seconds for each in self.experiments) / 3600
+        return clock(sum(each.seconds for each in self.experiments))
+
+    @property
+    def commands(self) -> list[str]:
+        """The grid, if there is one, and what else started runs."""
+        each = (command(run) for experiment in self.experiments for run in experiment.runs)
+        found = list(dict.fromkeys(filter(None, each)))
+        if self.about["question"]:
+            grid = f"python -m rlcourse.run experiments/{self.folder.name}.yaml"
+            return [grid, *(line for line in found if " -m rlcourse.run " not in line)]
+        return found
 
 
 def studies(root: Path) -> list[Study]:
@@ -208,13 +220,13 @@ def _experiments(folder: Path) -> Iterator[Experiment]:
     for name in sorted(groups, key=place):
         algo, env = first[name]["algo"], first[name]["env"]
         alike = [n for n in groups if (first[n]["algo"], first[n]["env"]) == (algo, env)]
-        base = min(alike, key=lambda n: (len(_changes(first[n])), len(n)))
-        parts = _parts(name, base, first, alike)
+        base = min(alike, key=lambda n: (len(_changes(first[n])), n))
+        parts, twin = _parts(name, base, first, alike)
         label = ", ".join(parts) if parts and not several else " ".join([algo.upper(), *parts])
         tests = [_tests(run)[1] for run in groups[name]]
         scores = np.array([values[-LAST:].mean() for values in tests])
         whole = np.array([values.mean() for values in tests])
-        yield Experiment(label, algo, env, name == base, groups[name], scores, whole)
+        yield Experiment(name, twin, label, algo, env, name == base, groups[name], scores, whole)
 
 
 def _ended(run: Run) -> bool:
@@ -237,14 +249,16 @@ def _changes(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != usual[name]}
 
 
-def _parts(name: str, base: str, first: dict[str, dict[str, Any]], alike: list[str]) -> list[str]:
-    """In what an experiment differs from those alike; the end of its name, if in no field."""
+def _parts(
+    name: str, base: str, first: dict[str, dict[str, Any]], alike: list[str]
+) -> tuple[list[str], str]:
+    """In what an experiment differs from those alike, or the end of its name; and its twin."""
     keys = [k for k in first[name] if k not in NOT_TOLD]
     vary = [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
     told = [k for k in vary if len(vary) < 3 or first[name][k] != first[base].get(k)]
-    twins = [n for n in alike if all(first[n].get(k) == first[name][k] for k in vary)]
-    own = name.removeprefix(min(twins, key=len)).strip("_").replace("-", " ")
-    return [f"{k} {_text(first[name][k])}" for k in told] + [own] * bool(own)
+    twin = min(n for n in alike if all(first[n].get(k) == first[name][k] for k in vary))
+    own = name.removeprefix(twin).strip("_").replace("-", " ")
+    return [f"{k} {_text(first[name][k])}" for k in told] + [own] * bool(own), twin
 
 
 def _text(value: Any) -> str:
@@ -265,9 +279,10 @@ def number(value: float) -> str:
 
 
 def span(middle: float, ends: tuple[float, float] | None) -> str:
-    """A number and its interval."""
+    """A number and its interval, unless all runs agree."""
+    known = ends is not None and ends[0] < ends[1]
     return number(middle) + (
-        f" [{number(ends[0])},\N{NO-BREAK SPACE}{number(ends[1])}]" if ends else ""
+        f" [{number(ends[0])},\N{NO-BREAK SPACE}{number(ends[1])}]" if known else ""
     )
 
 
@@ -293,10 +308,17 @@ def rows(experiments: list[Experiment], goal: float | None) -> Iterator[list[str
 
 
 def rival(each: Experiment, experiments: list[Experiment]) -> Experiment | None:
-    """What it is held against, with as many steps: its algorithm's base; for a base, the first."""
+    """What it is held against, with as many steps: its twin, else its algorithm's base.
+
+    A base is held against the first one.
+    """
     for other in experiments:
         equal = abs(other.steps - each.steps) < 0.05 * each.steps
-        if other.base and equal and (each.base or other.algo == each.algo):
+        if each.twin != each.name:
+            match = other.name == each.twin
+        else:
+            match = other.base and (each.base or other.algo == each.algo)
+        if match and equal:
             return None if other is each else other
     return None
 
@@ -334,6 +356,16 @@ def markdown(head: list[str], body: Iterable[list[str]]) -> str:
     """A table of cells as text."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def settings(experiments: list[Experiment]) -> str:
+    """What the rows in bold have that is not the default; '' for nothing."""
+    said = []
+    for each in filter(lambda each: each.base, experiments):
+        changes = _changes(each.runs[0].config).items()
+        if changes:
+            said.append(f"{each.algo.upper()} " + ", ".join(f"{k} {_text(v)}" for k, v in changes))
+    return f"Not the defaults: {'; '.join(said)}." if said else ""
 
 
 def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
@@ -422,7 +454,7 @@ def text(study: Study) -> str:
             goal = None  # nobody gets there
         head = [*HEAD, *([f"to {number(goal)}"] if goal is not None else []), "a run"]
         parts += [f"## {env}", markdown(head, rows(experiments, goal))]
-        parts += [there] if (there := beside(study, env, experiments)) else []
+        parts += filter(None, [settings(experiments), beside(study, env, experiments)])
     if shares := normalised(study):
         parts += ["## All tasks", together(shares), "![performance profiles](profile.svg)"]
     parts += ["## How", how(study, runs)]
@@ -433,14 +465,13 @@ def how(study: Study, runs: list[Run]) -> str:
     """What the numbers are, what they cost, and the commands that give them again."""
     counts = sorted({len(_tests(run)[0]) for run in runs})
     episodes = sorted({run.config.get("eval_episodes", 0) for run in runs})
-    commands = dict.fromkeys(filter(None, map(command, runs)))
-    lines = ["```sh\n" + "\n".join(commands) + "\n```"]
+    lines = ["```sh\n" + "\n".join(study.commands) + "\n```"]
     abouts = [run.config.get("about", {}) for run in runs]
     machines = dict.fromkeys(about["machine"] for about in abouts if "machine" in about)
     versions = [about.get("versions", {}) for about in abouts]
     found = {name: sorted({v[name] for v in versions if name in v}) for name in TOLD}
     said = ", ".join(f"{name} {' and '.join(some)}" for name, some in found.items() if some)
-    cost = f"{len(runs)} runs, {study.hours:.1f} hours of one core."
+    cost = f"{len(runs)} runs, {study.cost} of one core."
     lines += [
         f"{cost} {'; '.join(filter(None, [*machines, said]))}.",
         f"A score is the mean of the last {LAST} (or all) of a run's {_range(counts)} evaluations "
@@ -448,9 +479,10 @@ def how(study: Study, runs: list[Run]) -> str:
         "<!-- the columns -->",
         f"*Whole curve* is the mean of all evaluations. In brackets, from {ENOUGH} runs on: 95 % "
         "stratified bootstrap. *Better*: the probability that a run is better than one of the row "
-        "in bold, for rows in bold than one of the first with as many steps. *To ...*: the median "
-        "time of training, without evaluations, to the first evaluation that is so good, and how "
-        "many runs get there. *A run*: time on one core, which other programs used too.",
+        "in bold; rows in bold are held against the first with as many steps, and a change that is "
+        "no setting against the row without it. *To ...*: the median time of training, without "
+        "evaluations, to the first evaluation that is so good, and how many runs get there. "
+        "*A run*: time on one core, which other programs used too.",
     ]
     return "\n\n".join(lines)
 
@@ -573,15 +605,14 @@ def index(found: list[Study], root: Path) -> str:
     for study in found:
         runs = [run for each in study.experiments for run in each.runs]
         where = f"{root.name}/{study.folder.relative_to(root)}"
-        commands = dict.fromkeys(filter(None, map(command, runs)))
         lines.append(
             [
                 f"[{study.folder.name}]({where}/report.md)",
                 study.about["question"],
                 study.about["answer"],
                 f"[figure]({where}/report.svg)",
-                "<br>".join(f"`{each}`" for each in commands),
-                f"{len(runs)} runs, {study.hours:.1f} h",
+                "<br>".join(f"`{each}`" for each in study.commands),
+                f"{len(runs)} runs, {study.cost}",
             ]
         )
     done = {study.folder.name for study in found}
