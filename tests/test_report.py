@@ -173,6 +173,25 @@ def test_where_one_setting_varies_its_value_is_always_told(tmp_path):
     assert labels == {"utd 0.5": False, "utd 1.0": True, "utd 2.0": False}  # 1 is the default
 
 
+def test_the_row_in_bold_has_the_most_steps_the_most_runs_and_the_fewest_changes(tmp_path):
+    def bold(*made):
+        for name, seeds, epochs, gamma in made:
+            for seed in range(seeds):
+                folder = tmp_path / str(len(made)) / name / f"{name}_s{seed}"
+                write_run(folder, [1.0] * epochs, gamma=gamma)
+        (found,) = studies(tmp_path / str(len(made)))
+        return [each.name for each in found.experiments if each.base]
+
+    made = [("d", 1, 2, 0.99)]
+    assert bold(*made) == ["d"]
+    made += [("c", 1, 2, 0.9)]  # one change
+    assert bold(*made) == ["d"]
+    made += [("b", 2, 2, 0.9)]  # more runs
+    assert bold(*made) == ["b"]
+    made += [("a", 1, 3, 0.9)]  # more steps
+    assert bold(*made) == ["a"]
+
+
 def test_a_report_has_the_numbers_the_figure_the_command_and_the_cost(study, capsys):
     assert run.main(["report", str(study.parent)]) == 0
     assert capsys.readouterr().out == f"{study / 'report.md'}\n"

@@ -217,10 +217,14 @@ def _experiments(folder: Path) -> Iterator[Experiment]:
     def place(name: str) -> tuple[Any, ...]:
         return first[name]["env"], ALGOS.index(first[name]["algo"]), list(groups).index(name)
 
+    def rank(name: str) -> tuple[Any, ...]:
+        steps = groups[name][0].columns[STEPS][-1]
+        return -steps, -len(groups[name]), len(_changes(first[name])), name
+
     for name in sorted(groups, key=place):
         algo, env = first[name]["algo"], first[name]["env"]
         alike = [n for n in groups if (first[n]["algo"], first[n]["env"]) == (algo, env)]
-        base = min(alike, key=lambda n: (len(_changes(first[n])), n))
+        base = min(alike, key=rank)
         parts, twin = _parts(name, base, first, alike)
         label = ", ".join(parts) if parts and not several else " ".join([algo.upper(), *parts])
         tests = [_tests(run)[1] for run in groups[name]]
@@ -403,8 +407,8 @@ def known(study: Study, name: str) -> dict[str, float]:
 def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     """Scores by algorithm and environment, 0 for random actions and 1 at the goal.
 
-    Those environments that all with two and more of them share, if they are two or more and all had
-    as many steps there.
+    Of those that have the most environments, if they are the same two or more for all, with as many
+    steps there.
     """
     low, high = known(study, "random"), known(study, "goal")
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -412,7 +416,8 @@ def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
         if each.env in low and each.env in high:
             share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
             found.setdefault(each.label, {})[each.env] = share
-    found = {label: tasks for label, tasks in found.items() if len(tasks) > 1}
+    most = max(map(len, found.values()), default=0)
+    found = {label: tasks for label, tasks in found.items() if len(tasks) == most}
     common = set.intersection(*map(set, found.values())) if len(found) > 1 else set()
     steps: dict[str, list[int]] = {env: [] for env in common}
     for each in study.experiments:
