@@ -190,6 +190,8 @@ def test_the_row_in_bold_has_the_most_steps_the_most_runs_and_the_fewest_changes
     assert bold(*made) == ["b"]
     made += [("a", 1, 3, 0.9)]  # more steps
     assert bold(*made) == ["a"]
+    made += [("a_x", 3, 3, 0.9)]  # a change that is no setting
+    assert bold(*made) == ["a"]
 
 
 def test_a_report_has_the_numbers_the_figure_the_command_and_the_cost(study, capsys):
@@ -267,6 +269,14 @@ def test_scores_over_tasks_are_normalised_by_random_and_goal(study):
     vpg = np.concatenate([np.array([100, 101, 102]) / goal for goal in (100, 200)])
     assert f"| VPG | 6 | {number(float(iqm(vpg)))} [" in text
     assert (study / "profile.svg").exists()
+    for algo, seed in itertools.product(("ppo", "vpg"), "012"):  # where one setting varies
+        name = f"{algo}_Acrobot-v1_gam0.9"
+        folder = study / name / f"{name}_s{seed}"
+        write_run(folder, [0.0] * 15, algo, "Acrobot-v1", gamma=0.9)
+        config = study / f"{algo}_Acrobot-v1/{algo}_Acrobot-v1_s{seed}/config.yaml"
+        config.write_text(config.read_text() + "gamma: 0.99\n")
+    report(study.parent)
+    assert "| VPG | 6 | " in (study / "report.md").read_text()
 
 
 def test_the_time_to_the_goal_is_a_median_and_runs_that_never_get_there_count(tmp_path):
@@ -407,8 +417,11 @@ def test_a_grid_has_a_question_and_where_it_was_run_an_answer_and_all_runs(name,
     assert about["question"].endswith("?")
     done = {path.parent.name for path in (RESULTS / name).rglob("progress.csv")}
     asked = {each.folder.name for each in grid.expand(grid.read(EXPERIMENTS / f"{name}.yaml"))}
+    changes = [change for lesson, change in script("ablations").CHANGES if lesson == name]
+    more = [f"_{change}_s" for change in (*changes, "sb3")]
     assert about["answer"].endswith(".") == bool(done)
     assert not done or asked - done == set()
+    assert all(any(end in each for end in more) for each in done - asked)
 
 
 def test_runs_that_have_not_ended_are_not_stored(tmp_path):

@@ -117,6 +117,11 @@ class Experiment(NamedTuple):
     whole: np.ndarray  # (n,) means of all evaluations: how early it was good
 
     @property
+    def row(self) -> str:
+        """Its label over several environments: that of its algorithm, for a base."""
+        return self.algo.upper() if self.base else self.label
+
+    @property
     def steps(self) -> int:
         """Environment steps of a run."""
         return int(min(run.columns[STEPS][-1] for run in self.runs))
@@ -154,8 +159,9 @@ class Study(NamedTuple):
         each = (command(run) for experiment in self.experiments for run in experiment.runs)
         found = list(dict.fromkeys(filter(None, each)))
         if self.about["question"]:
-            grid = f"python -m rlcourse.run experiments/{self.folder.name}.yaml"
-            return [grid, *(line for line in found if " -m rlcourse.run " not in line)]
+            place = f"{self.folder.parents[1].name}/"
+            grid = f"python -m rlcourse.run {place}{self.folder.name}.yaml"
+            return [grid, *(line for line in found if line.startswith(f"python {place}"))]
         return found
 
 
@@ -217,20 +223,19 @@ def _experiments(folder: Path) -> Iterator[Experiment]:
     def place(name: str) -> tuple[Any, ...]:
         return first[name]["env"], ALGOS.index(first[name]["algo"]), list(groups).index(name)
 
-    def rank(name: str) -> tuple[Any, ...]:
-        steps = groups[name][0].columns[STEPS][-1]
-        return -steps, -len(groups[name]), len(_changes(first[name])), name
-
     for name in sorted(groups, key=place):
         algo, env = first[name]["algo"], first[name]["env"]
         alike = [n for n in groups if (first[n]["algo"], first[n]["env"]) == (algo, env)]
-        base = min(alike, key=rank)
-        parts, twin = _parts(name, base, first, alike)
+        twins = {n: _twin(n, first, alike) for n in alike}
+        base = _base([n for n in alike if twins[n] == n], groups, first)
+        parts = _parts(name, base, twins[name], first, alike)
         label = ", ".join(parts) if parts and not several else " ".join([algo.upper(), *parts])
         tests = [_tests(run)[1] for run in groups[name]]
         scores = np.array([values[-LAST:].mean() for values in tests])
         whole = np.array([values.mean() for values in tests])
-        yield Experiment(name, twin, label, algo, env, name == base, groups[name], scores, whole)
+        yield Experiment(
+            name, twins[name], label, algo, env, name == base, groups[name], scores, whole
+        )
 
 
 def _ended(run: Run) -> bool:
@@ -253,16 +258,37 @@ def _changes(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != usual[name]}
 
 
+def _varied(first: dict[str, dict[str, Any]], alike: list[str]) -> list[str]:
+    """The settings that are not the same in all."""
+    keys = [k for k in first[alike[0]] if k not in NOT_TOLD]
+    return [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
+
+
+def _base(names: list[str], groups: dict[str, list[Run]], first: dict[str, dict[str, Any]]) -> str:
+    """The one with the most steps, the most runs and the fewest changes, in this order."""
+    steps = {n: groups[n][0].columns[STEPS][-1] for n in names}
+
+    def rank(n: str) -> tuple[Any, ...]:
+        short = steps[n] < 0.95 * max(steps.values())
+        return short, -len(groups[n]), len(_changes(first[n])), n
+
+    return min(names, key=rank)
+
+
+def _twin(name: str, first: dict[str, dict[str, Any]], alike: list[str]) -> str:
+    """The first with the same settings: itself, or one that the end of the name tells it from."""
+    vary = _varied(first, alike)
+    return min(n for n in alike if all(first[n].get(k) == first[name].get(k) for k in vary))
+
+
 def _parts(
-    name: str, base: str, first: dict[str, dict[str, Any]], alike: list[str]
-) -> tuple[list[str], str]:
-    """In what an experiment differs from those alike, or the end of its name; and its twin."""
-    keys = [k for k in first[name] if k not in NOT_TOLD]
-    vary = [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
-    told = [k for k in vary if len(vary) < 3 or first[name][k] != first[base].get(k)]
-    twin = min(n for n in alike if all(first[n].get(k) == first[name][k] for k in vary))
+    name: str, base: str, twin: str, first: dict[str, dict[str, Any]], alike: list[str]
+) -> list[str]:
+    """In what an experiment differs from those alike; the end of its name, if in no setting."""
+    vary = _varied(first, alike)
+    told = [k for k in vary if len(vary) < 3 or first[name].get(k) != first[base].get(k)]
     own = name.removeprefix(twin).strip("_").replace("-", " ")
-    return [f"{k} {_text(first[name][k])}" for k in told] + [own] * bool(own), twin
+    return [f"{k} {_text(first[name].get(k))}" for k in told] + [own] * bool(own)
 
 
 def _text(value: Any) -> str:
@@ -415,13 +441,13 @@ def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     for each in study.experiments:
         if each.env in low and each.env in high:
             share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
-            found.setdefault(each.label, {})[each.env] = share
+            found.setdefault(each.row, {})[each.env] = share
     most = max(map(len, found.values()), default=0)
     found = {label: tasks for label, tasks in found.items() if len(tasks) == most}
     common = set.intersection(*map(set, found.values())) if len(found) > 1 else set()
     steps: dict[str, list[int]] = {env: [] for env in common}
     for each in study.experiments:
-        if each.label in found and each.env in common:
+        if each.row in found and each.env in common:
             steps[each.env].append(each.steps)
     if len(common) < 2 or any(max(s) > 1.05 * min(s) for s in steps.values()):
         return {}
