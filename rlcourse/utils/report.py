@@ -259,8 +259,8 @@ def _changes(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _varied(first: dict[str, dict[str, Any]], alike: list[str]) -> list[str]:
-    """The settings that are not the same in all."""
-    keys = [k for k in first[alike[0]] if k not in NOT_TOLD]
+    """The settings that are not the same in all; an old run may lack some."""
+    keys = dict.fromkeys(k for n in alike for k in first[n] if k not in NOT_TOLD)
     return [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
 
 
@@ -286,9 +286,10 @@ def _parts(
 ) -> list[str]:
     """In what an experiment differs from those alike; the end of its name, if in no setting."""
     vary = _varied(first, alike)
-    told = [k for k in vary if len(vary) < 3 or first[name].get(k) != first[base].get(k)]
+    here, there = first[name], first[base]
+    told = [k for k in vary if k in here and (len(vary) < 3 or here[k] != there.get(k))]
     own = name.removeprefix(twin).strip("_").replace("-", " ")
-    return [f"{k} {_text(first[name].get(k))}" for k in told] + [own] * bool(own)
+    return [f"{k} {_text(here[k])}" for k in told] + [own] * bool(own)
 
 
 def _text(value: Any) -> str:
