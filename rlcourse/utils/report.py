@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -562,13 +563,16 @@ def draw(study: Study, out: Path) -> None:
     lines = -(-count // columns)
     figure = Figure(figsize=(2.6 * columns, 2.1 * lines + 0.2), layout="constrained")
     shared: dict[str, Any] = {}
+    lengths = len({each.steps for each in study.experiments})
     for i, each in enumerate(study.experiments, 1):
         axes = figure.add_subplot(lines, columns, i, sharey=shared.get(each.env))
         shared.setdefault(each.env, axes)
-        title = each.label if len(study.envs) == 1 else f"{each.label}\n{each.env}"
+        title = fill(each.label, 30) + f"\n{each.env}" * (len(study.envs) > 1)
         plot.framed(axes, title, TEST, STEPS).set(xlabel="", ylabel="")
         if len(study.envs) == 1:
-            axes.tick_params(labelbottom=i > count - columns, labelleft=i % columns == 1 % columns)
+            axes.tick_params(
+                labelbottom=i > count - columns or lengths > 1, labelleft=i % columns == 1 % columns
+            )
         for run in each.runs:
             x, y = _tests(run)
             axes.plot(x, y, lw=0.6, alpha=0.5, color=plot.COLOURS[0], marker="o" * (len(x) == 1))
