@@ -218,6 +218,27 @@ def test_with_few_runs_no_interval_is_claimed(tmp_path):
         assert row.partition("\n")[0].count("[") == brackets
 
 
+def test_where_all_runs_agree_no_interval_is_claimed(tmp_path):
+    for seed in range(5):
+        write_run(tmp_path / f"data/a/a_s{seed}", [500.0])
+    report(tmp_path / "data")
+    assert "| **PPO** | 1,000 | 5 | 500 | 500 |" in (tmp_path / "data/report.md").read_text()
+
+
+@pytest.mark.parametrize("grows", [0, 1])
+def test_panels_say_their_steps_where_these_differ_and_long_labels_wrap(tmp_path, grows):
+    for k in range(5):
+        name = f"ppo_{k}_{'long-' * 10}"
+        write_run(tmp_path / f"data/{name}/{name}_s0", [1.0] * (1 + k * grows), lr=k / 10)
+    panels = []
+    with mock.patch("rlcourse.utils.report.save", lambda figure, out: panels.extend(figure.axes)):
+        report(tmp_path / "data")
+    ticks = [axes.xaxis.get_tick_params()["labelbottom"] for axes in panels]
+    assert ticks == [bool(grows), True, True, True, True]
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert all(len(line) <= 30 for title in titles for line in title.split("\n"))
+
+
 def test_the_same_runs_make_the_same_bytes(study):
     files = [study / name for name in ("report.md", "report.svg", "scores.csv")]
     report(study.parent)

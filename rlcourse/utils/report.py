@@ -108,7 +108,7 @@ class Experiment(NamedTuple):
     """Runs that differ in their seeds alone."""
 
     name: str  # of its folder
-    twin: str  # the one with the same settings, where no setting but the name tells it apart
+    twin: str  # the first by name that has the same settings: itself, if no other has
     label: str
     algo: str
     env: str
@@ -227,9 +227,11 @@ def _experiments(folder: Path) -> Iterator[Experiment]:
     for name in sorted(groups, key=place):
         algo, env = first[name]["algo"], first[name]["env"]
         alike = [n for n in groups if (first[n]["algo"], first[n]["env"]) == (algo, env)]
-        twins = {n: _twin(n, first, alike) for n in alike}
+        vary = _varied([first[n] for n in alike])
+        like = {n: [first[n].get(k) for k in vary] for n in alike}
+        twins = {n: min(m for m in alike if like[m] == like[n]) for n in alike}
         base = _base([n for n in alike if twins[n] == n], groups, first)
-        parts = _parts(name, base, twins[name], first, alike)
+        parts = _parts(name, base, twins[name], first, vary)
         label = ", ".join(parts) if parts and not several else " ".join([algo.upper(), *parts])
         tests = [_tests(run)[1] for run in groups[name]]
         scores = np.array([values[-LAST:].mean() for values in tests])
@@ -259,10 +261,10 @@ def _changes(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != usual[name]}
 
 
-def _varied(first: dict[str, dict[str, Any]], alike: list[str]) -> list[str]:
+def _varied(configs: list[dict[str, Any]]) -> list[str]:
     """The settings that are not the same in all; an old run may lack some."""
-    keys = dict.fromkeys(k for n in alike for k in first[n] if k not in NOT_TOLD)
-    return [k for k in keys if len({str(first[n].get(k)) for n in alike}) > 1]
+    keys = dict.fromkeys(k for config in configs for k in config if k not in NOT_TOLD)
+    return [k for k in keys if len({str(config.get(k)) for config in configs}) > 1]
 
 
 def _base(names: list[str], groups: dict[str, list[Run]], first: dict[str, dict[str, Any]]) -> str:
@@ -276,17 +278,10 @@ def _base(names: list[str], groups: dict[str, list[Run]], first: dict[str, dict[
     return min(names, key=rank)
 
 
-def _twin(name: str, first: dict[str, dict[str, Any]], alike: list[str]) -> str:
-    """The first with the same settings: itself, or one that the end of the name tells it from."""
-    vary = _varied(first, alike)
-    return min(n for n in alike if all(first[n].get(k) == first[name].get(k) for k in vary))
-
-
 def _parts(
-    name: str, base: str, twin: str, first: dict[str, dict[str, Any]], alike: list[str]
+    name: str, base: str, twin: str, first: dict[str, dict[str, Any]], vary: list[str]
 ) -> list[str]:
     """In what an experiment differs from those alike; the end of its name, if in no setting."""
-    vary = _varied(first, alike)
     here, there = first[name], first[base]
     told = [k for k in vary if k in here and (len(vary) < 3 or here[k] != there.get(k))]
     own = name.removeprefix(twin).strip("_").replace("-", " ")
