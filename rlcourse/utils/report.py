@@ -396,21 +396,30 @@ def settings(experiments: list[Experiment]) -> str:
 
 
 def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
-    """What others published, and our bases after as many steps; '' if none can be compared."""
-    lines, equal = [], False
+    """What others published, and our bases after as many steps; '' if none can be compared.
+
+    Of a source that has nothing as early as our runs end, its first.
+    """
+    lines, sources, equal = [], [], False
     for each in filter(lambda each: each.base, experiments):
         begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
-        for row in study.published:
-            steps = int(row["steps"])
-            if (row["env"], row["algo"]) != (env, each.algo) or steps > 10 * each.steps:
+        found = [row for row in study.published if (row["env"], row["algo"]) == (env, each.algo)]
+        here = [row for row in found if begun < int(row["steps"]) < 1.05 * each.steps]
+        told = {row["source"] for row in here}
+        for row in found:
+            steps, source = int(row["steps"]), row["source"]
+            if row not in here and (source in told or not begun < steps <= 10 * each.steps):
                 continue
-            here = begun < steps < 1.05 * each.steps
-            equal |= here
-            ours = number(at(each, steps)) if here else "–"
+            told.add(source)
+            equal |= row in here
+            ours = number(at(each, steps)) if row in here else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
-            lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, row["source"]])
+            sources += [source] * (source not in sources)
+            place = str(sources.index(source) + 1)
+            lines.append([each.algo.upper(), f"{steps:,}", score, row["runs"], ours, place])
     head = ["", "steps", "published", "runs", "ours there", "source"]
-    return markdown(head, lines) if equal else ""
+    listed = "\n".join(f"{i}. {source}" for i, source in enumerate(sources, 1))
+    return f"{markdown(head, lines)}\n\n{listed}" if equal else ""
 
 
 def at(each: Experiment, steps: int) -> float:
