@@ -301,6 +301,11 @@ def test_scores_over_tasks_are_normalised_by_random_and_goal(study):
         config.write_text(config.read_text() + "gamma: 0.99\n")
     report(study.parent)
     assert "| VPG | 6 | " in (study / "report.md").read_text()
+    for env, seed in itertools.product(("Acrobot-v1", "CartPole-v1"), "012"):  # fewer steps
+        write_run(study / f"sac_{env}/sac_{env}_s{seed}", [0.0] * 5, "sac", env)
+    report(study.parent)
+    text = (study / "report.md").read_text()
+    assert "| VPG | 6 | " in text and "| SAC | 6 | " not in text
 
 
 def test_the_time_to_the_goal_is_a_median_and_runs_that_never_get_there_count(tmp_path):

@@ -439,25 +439,26 @@ def known(study: Study, name: str) -> dict[str, float]:
 def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     """Scores by algorithm and environment, 0 for random actions and 1 at the goal.
 
-    Of those that have the most environments, if they are the same two or more for all, with as many
-    steps there.
+    Of the one with the most environments, then steps, and of those that have the same environments
+    with as many steps there; {} if it has none to be held against, or one environment.
     """
     low, high = known(study, "random"), known(study, "goal")
     found: dict[str, dict[str, np.ndarray]] = {}
+    steps: dict[str, dict[str, int]] = {}
     for each in study.experiments:
         if each.env in low and each.env in high:
             share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
             found.setdefault(each.row, {})[each.env] = share
-    most = max(map(len, found.values()), default=0)
-    found = {label: tasks for label, tasks in found.items() if len(tasks) == most}
-    common = set.intersection(*map(set, found.values())) if len(found) > 1 else set()
-    steps: dict[str, list[int]] = {env: [] for env in common}
-    for each in study.experiments:
-        if each.row in found and each.env in common:
-            steps[each.env].append(each.steps)
-    if len(common) < 2 or any(max(s) > 1.05 * min(s) for s in steps.values()):
+            steps.setdefault(each.row, {})[each.env] = each.steps
+    most = max(steps.values(), key=lambda s: (len(s), sum(s.values())), default={})
+    alike = [
+        label
+        for label, s in steps.items()
+        if s.keys() == most.keys() and all(abs(s[env] - most[env]) < 0.05 * most[env] for env in s)
+    ]
+    if len(most) < 2 or len(alike) < 2:
         return {}
-    return {label: {env: tasks[env] for env in sorted(common)} for label, tasks in found.items()}
+    return {label: {env: found[label][env] for env in sorted(most)} for label in alike}
 
 
 def together(shares: dict[str, dict[str, np.ndarray]]) -> str:
