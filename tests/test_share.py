@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -274,6 +275,15 @@ def test_what_makes_an_mp4_is_named_when_it_is_missing(data, capsys, monkeypatch
     code = command(["watch", str(data / "cart"), "--mp4", "film.mp4"])
     one_line(capsys, code, "--mp4 needs", 'pip install -e ".[mp4]"')
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(("env", "named"), [("HalfCheetah-v5", "track"), ("Reacher-v5", "")])
+def test_the_camera_goes_with_a_robot_that_leaves_the_picture(env, named):
+    pytest.importorskip("mujoco")
+    with closing(gym.make(env, render_mode="rgb_array")) as env:
+        watch._follow(env.unwrapped)
+        camera = env.unwrapped.mujoco_renderer.camera_id
+        assert (env.unwrapped.model.camera(camera).name if camera >= 0 else "") == named
 
 
 def test_mujoco_that_cannot_draw_is_one_line(monkeypatch):

@@ -117,6 +117,7 @@ def watch(
         with closing(env), evaluate.conditions(seed):
             fps = env.metadata.get("render_fps", 30)
             recorder = KINDS[film.suffix.lower()](film, fps) if film else None
+            _follow(env.unwrapped)
             for number in range(episodes):
                 yield play(env, policy, evaluate.start(seed, number), explore, recorder)
             if recorder:
@@ -139,6 +140,19 @@ def play(
         obs, rew, term, trunc, _ = env.step(policy.act(obs, explore))
         total, over, steps = total + reward(rew), term or trunc, steps + 1
     return total, steps
+
+
+def _follow(env: gym.Env) -> None:
+    """Films of MuJoCo's robots go with them; in a window Tab changes the camera.
+
+    Their models have a camera `track` for it, which Gymnasium 1.4 does not choose any more:
+    https://github.com/Farama-Foundation/Gymnasium/pull/1618
+    """
+    renderer = getattr(env, "mujoco_renderer", None)
+    if getattr(renderer, "camera_id", None) == -1:
+        mujoco = import_module("mujoco")
+        camera = mujoco.mjtObj.mjOBJ_CAMERA
+        renderer.camera_id = mujoco.mj_name2id(env.model, camera, "track")  # -1: it has none
 
 
 def _check_mujoco(name: str) -> None:
