@@ -267,9 +267,11 @@ def test_what_others_published_stands_beside_ours_at_their_number_of_steps(study
     (study.parent / "published.csv").write_text(
         "env,algo,steps,runs,score,spread,source\n"
         "CartPole-v1,vpg,5000,10,7.5,1.5,somebody\n"
+        "CartPole-v1,vpg,99700,1,485,,somebody else\n"
         "CartPole-v1,vpg,99000,1,480,,somebody else\n"
         "CartPole-v1,vpg,99500,10,490,,somebody\n"
         "CartPole-v1,ppo,5000,3,8,,of the base\n"
+        "CartPole-v1,ppo,6000,3,9,,somebody\n"
         "CartPole-v1,ppo,900000,3,8,,far away\n"
         "Acrobot-v1,sac,5000,3,8,,of nobody\n"
     )
@@ -278,6 +280,8 @@ def test_what_others_published_stands_beside_ours_at_their_number_of_steps(study
     assert "| VPG | 5,000 | 7.500 ± 1.5 | 10 | 0 | 1 |" in text
     assert "| VPG | 99,000 | 480 | 1 | – | 2 |" in text
     assert "99,500" not in text  # who has something to hold ours against has it without
+    assert "99,700" not in text  # nor more than the first
+    assert "| PPO | 6,000 | 9 | 3 | 201 | 1 |" in text  # a source has one number
     assert "| PPO | 5,000 | 8 | 3 | 0 | 3 |" in text
     assert "\n\n1. somebody\n2. somebody else\n3. of the base\n\n" in text
     assert "far away" not in text and "of nobody" not in text

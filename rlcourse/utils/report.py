@@ -404,15 +404,15 @@ def beside(study: Study, env: str, experiments: list[Experiment]) -> str:
     for each in filter(lambda each: each.base, experiments):
         begun = 0.95 * _tests(each.runs[0])[0][0]  # no evaluation of ours is earlier
         found = [row for row in study.published if (row["env"], row["algo"]) == (env, each.algo)]
-        here = [row for row in found if begun < int(row["steps"]) < 1.05 * each.steps]
-        told = {row["source"] for row in here}
-        for row in found:
+        told = set()
+        for row in sorted(found, key=lambda row: int(row["steps"])):
             steps, source = int(row["steps"]), row["source"]
-            if row not in here and (source in told or not begun < steps <= 10 * each.steps):
+            here = steps < 1.05 * each.steps
+            if not begun < steps <= 10 * each.steps or (source in told and not here):
                 continue
             told.add(source)
-            equal |= row in here
-            ours = number(at(each, steps)) if row in here else "–"
+            equal |= here
+            ours = number(at(each, steps)) if here else "–"
             score = number(float(row["score"])) + (f" ± {row['spread']}" if row["spread"] else "")
             sources += [source] * (source not in sources)
             place = str(sources.index(source) + 1)
