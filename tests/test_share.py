@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import closing
 from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import gymnasium as gym
 import numpy as np
@@ -278,12 +278,20 @@ def test_what_makes_an_mp4_is_named_when_it_is_missing(data, capsys, monkeypatch
 
 
 @pytest.mark.parametrize(("env", "named"), [("HalfCheetah-v5", "track"), ("Reacher-v5", "")])
-def test_the_camera_goes_with_a_robot_that_leaves_the_picture(env, named):
+def test_the_camera_goes_with_a_robot_that_leaves_the_picture(env, named, monkeypatch):
     pytest.importorskip("mujoco")
-    with closing(gym.make(env, render_mode="rgb_array")) as env:
-        watch._follow(env.unwrapped)
-        camera = env.unwrapped.mujoco_renderer.camera_id
-        assert (env.unwrapped.model.camera(camera).name if camera >= 0 else "") == named
+    seen = []
+
+    def play(env, *rest):
+        robot = env.unwrapped
+        camera = robot.mujoco_renderer.camera_id
+        seen.append(robot.model.camera(camera).name if camera >= 0 else "")
+        return 0.0, 1
+
+    monkeypatch.setattr(watch, "play", play)
+    mine = mock.Mock(config={"env": env}, make_env=lambda allowed, **more: gym.make(env, **more))
+    list(watch.watch(mine))
+    assert seen == [named]
 
 
 def test_mujoco_that_cannot_draw_is_one_line(monkeypatch):
