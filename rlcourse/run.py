@@ -246,7 +246,7 @@ def expand_shorthands(argv: list[str], shorthands: dict[str, str]) -> list[str]:
 
 def outcome(what: str, argv: list[str], runs: list[Any], failures: list[Any]) -> None:
     """The outcome, and what one may want to do next."""
-    from rlcourse.utils import grid
+    from rlcourse.utils import grid, tuned
 
     print()
     if len(runs) == 1:
@@ -262,6 +262,9 @@ def outcome(what: str, argv: list[str], runs: list[Any], failures: list[Any]) ->
         return
     experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in finished)
     next_ = [f"plot {' '.join(experiments)}", f"watch {shlex.quote(str(finished[-1].folder))}"]
+    for env in dict.fromkeys(run.cfg.env for run in finished):
+        if "--tuned" not in argv and env in tuned.table().get(what, {}):
+            next_.append(f"{what} --env {env} --tuned   (settings that were found for it)")
     epochs = {run.cfg.epochs for run in runs}
     fixed = all(getattr(run.cfg, "lr_end", 1) == 1 for run in runs)
     if len(epochs) == 1 and fixed and "--dt" not in argv and not failures:

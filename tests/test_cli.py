@@ -496,6 +496,15 @@ def test_a_grid_runs_every_combination_once_and_says_what_comes_next(capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "there"),
+    [("Pendulum-v1", True), ("Pendulum-v1 --tuned", False), ("MountainCarContinuous-v0", False)],
+)
+def test_settings_found_for_an_environment_come_next_unless_they_were_used(words, there, capsys):
+    assert short(f"ppo --env {words}") == 0
+    assert (f"ppo --env {words} --tuned   (" in capsys.readouterr().out) == there
+
+
+@pytest.mark.parametrize(
     ("flags", "there"), [("", True), ("--overwrite", True), ("--lr-end 0", False)]
 )
 def test_the_command_that_goes_on_does_go_on(flags, there, capsys):
