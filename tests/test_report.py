@@ -310,6 +310,11 @@ def test_scores_over_tasks_are_normalised_by_random_and_goal(study):
     report(study.parent)
     text = (study / "report.md").read_text()
     assert "| VPG | 6 | " in text and "| SAC | 6 | " not in text
+    for env, seed in itertools.product(("Acrobot-v1", "CartPole-v1"), "012"):  # more, but alone
+        write_run(study / f"td3_{env}/td3_{env}_s{seed}", [0.0] * 30, "td3", env)
+    report(study.parent)
+    text = (study / "report.md").read_text()
+    assert "| VPG | 6 | " in text and "| TD3 | 6 | " not in text
 
 
 def test_the_time_to_the_goal_is_a_median_and_runs_that_never_get_there_count(tmp_path):

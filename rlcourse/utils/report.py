@@ -439,8 +439,8 @@ def known(study: Study, name: str) -> dict[str, float]:
 def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
     """Scores by algorithm and environment, 0 for random actions and 1 at the goal.
 
-    Of the one with the most environments, then steps, and of those that have the same environments
-    with as many steps there; {} if it has none to be held against, or one environment.
+    Of those that have the same environments, two or more, and as many steps in each: where there
+    are several such groups, of that with the most environments, then steps; {} if there is none.
     """
     low, high = known(study, "random"), known(study, "goal")
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -450,15 +450,15 @@ def normalised(study: Study) -> dict[str, dict[str, np.ndarray]]:
             share = (each.scores - low[each.env]) / (high[each.env] - low[each.env])
             found.setdefault(each.row, {})[each.env] = share
             steps.setdefault(each.row, {})[each.env] = each.steps
-    most = max(steps.values(), key=lambda s: (len(s), sum(s.values())), default={})
-    alike = [
-        label
-        for label, s in steps.items()
-        if s.keys() == most.keys() and all(abs(s[env] - most[env]) < 0.05 * most[env] for env in s)
-    ]
-    if len(most) < 2 or len(alike) < 2:
-        return {}
-    return {label: {env: found[label][env] for env in sorted(most)} for label in alike}
+    for most in sorted(steps.values(), key=lambda s: (len(s), sum(s.values())), reverse=True):
+        alike = [
+            label
+            for label, s in steps.items()
+            if s.keys() == most.keys() and all(abs(s[e] - most[e]) < 0.05 * most[e] for e in s)
+        ]
+        if len(most) > 1 and len(alike) > 1:
+            return {label: {env: found[label][env] for env in sorted(most)} for label in alike}
+    return {}
 
 
 def together(shares: dict[str, dict[str, np.ndarray]]) -> str:
