@@ -439,7 +439,10 @@ def test_relative_links_lead_to_something(page):
         there = (page.parent / path).resolve() if path else page
         assert there.is_relative_to(ROOT) and there.exists(), target
         if part:
-            below = FENCE.sub("", there.read_text("utf-8"))
+            below = there.read_text("utf-8")
+            for included in re.findall(r"^```\{include\} (\S+)", below, re.MULTILINE):
+                below += (there.parent / included).read_text("utf-8")
+            below = FENCE.sub("", below)
             assert part in map(anchor, re.findall(r"^#+ (.*)$", below, re.MULTILINE)), target
 
 
