@@ -210,6 +210,7 @@ MEASURED = {  # what was planted (exercises/_author/bugs) for an item of "What i
             "smoothing without limit",
             "noise not around 0",
         ],
+        "A time limit taken for an end.": ["time limit as terminal"],
     },
     "sac": {
         "The correction of Eq. 6 left out.": ["no correction for tanh"],
@@ -222,6 +223,7 @@ MEASURED = {  # what was planted (exercises/_author/bugs) for an item of "What i
         "The sign of Eq. 5.": ["temperature the wrong way"],
         "The sign of $H$.": ["entropy goal with the wrong sign"],
         "`(B, 1)` against `(B,)`.": ["outer difference"],
+        "`done` for `term`.": ["time limit as terminal"],
     },
 }
 
