@@ -40,7 +40,7 @@ MECHANISMS = {
 LEVELS = {1: "fatal", 2: "worse", 3: "invisible in the return"}
 TRAINED = {  # environment, and the settings of the runs that show a bug's effect
     "vpg": ("CartPole-v1", {"epochs": 50}),
-    "ppo": ("CartPole-v1", {"epochs": 25}),
+    "ppo": ("CartPole-v1", {"epochs": 25, "minibatch": 128}),
     **dict.fromkeys(
         ("ddpg", "td3", "sac"),
         ("Pendulum-v1", {"epochs": 6, "horizon": 250, "hidden": (64, 64), "minibatch": 100}),

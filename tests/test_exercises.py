@@ -458,6 +458,16 @@ def test_a_planted_bug_changes_what_the_algorithm_does(bug):
     assert not bugs.compared(bugs.source(bug.algo), bug.algo)
 
 
+@pytest.mark.parametrize("algo", bugs.TRAINED)
+def test_the_stored_runs_begin_as_the_algorithm_begins_now_with_their_settings(algo, monkeypatch):
+    env, settings = bugs.TRAINED[algo]
+    monkeypatch.setitem(bugs.TRAINED, algo, (env, settings | {"epochs": 1}))
+    for row in bugs.measure(None, algo):
+        stored = bugs.stored(algo)["", row["seed"]][0]
+        for name in {"LossV", "GradNorm", "GradSteps", "LossQ"} & {k for k in stored if stored[k]}:
+            assert row[name] == pytest.approx(float(stored[name]), rel=0.01), (name, row["seed"])
+
+
 def test_lists_and_hints_come_without_loading_torch():
     code = "import sys; from exercises.__main__ import main; main(['list']); main(['hint', '2.3']);"
     code += "assert 'torch' not in sys.modules"
