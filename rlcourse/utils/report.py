@@ -566,7 +566,7 @@ def draw(study: Study, out: Path) -> None:
     count = len(study.experiments)
     columns = min(4, count)
     lines = -(-count // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.1 * lines + 0.2), layout="constrained")
+    figure = Figure(figsize=(2.9 * columns, 2.1 * lines + 0.2), layout="constrained")
     shared: dict[str, Any] = {}
     lengths = len({each.steps for each in study.experiments})
     for i, each in enumerate(study.experiments, 1):
