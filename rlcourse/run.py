@@ -262,8 +262,9 @@ def outcome(what: str, argv: list[str], runs: list[Any], failures: list[Any]) ->
         return
     experiments = dict.fromkeys(shlex.quote(str(run.folder.parent)) for run in finished)
     next_ = [f"plot {' '.join(experiments)}", f"watch {shlex.quote(str(finished[-1].folder))}"]
+    found = {} if "--tuned" in argv else tuned.table().get(what, {})
     for env in dict.fromkeys(run.cfg.env for run in finished):
-        if "--tuned" not in argv and env in tuned.table().get(what, {}):
+        if "result" in found.get(env, {}):
             next_.append(f"{what} --env {env} --tuned   (settings that were found for it)")
     epochs = {run.cfg.epochs for run in runs}
     fixed = all(getattr(run.cfg, "lr_end", 1) == 1 for run in runs)

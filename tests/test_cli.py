@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from rlcourse import ALGOS, run
-from rlcourse.utils import config, grid, mpi
+from rlcourse.utils import config, grid, mpi, tuned
 from rlcourse.utils.config import Settings
 from rlcourse.utils.logger import read
 
@@ -501,7 +501,13 @@ def test_a_grid_runs_every_combination_once_and_says_what_comes_next(capsys):
 )
 def test_settings_found_for_an_environment_come_next_unless_they_were_used(words, there, capsys):
     assert short(f"ppo --env {words}") == 0
-    assert (f"ppo --env {words} --tuned   (" in capsys.readouterr().out) == there
+    assert ("--tuned   (" in capsys.readouterr().out) == there
+
+
+def test_settings_that_were_not_run_are_not_recommended(monkeypatch, capsys):
+    monkeypatch.setattr(tuned, "table", lambda: {"ppo": {"CartPole-v1": {"lr": 1e-3}}})
+    assert short("ppo --env CartPole-v1") == 0
+    assert "--tuned" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -442,8 +442,8 @@ def test_relative_links_lead_to_something(page):
         assert there.is_relative_to(ROOT) and there.exists(), target
         if part:
             below = there.read_text("utf-8")
-            for included in re.findall(r"^```\{include\} (\S+)", below, re.MULTILINE):
-                below += (there.parent / included).read_text("utf-8")
+            for included in re.findall(r"^```\{include\} (\S+)\n:heading-", below, re.MULTILINE):
+                below += (there.parent / included).read_text("utf-8")  # with its title
             below = FENCE.sub("", below)
             assert part in map(anchor, re.findall(r"^#+ (.*)$", below, re.MULTILINE)), target
 
